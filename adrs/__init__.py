@@ -1,0 +1,1 @@
+"""The loop: propose policies, have them judged, remember every trial."""

@@ -1,0 +1,1 @@
+"""Models that write policies; each file of this folder is one provider."""

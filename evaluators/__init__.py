@@ -1,0 +1,1 @@
+"""The judge: problems, scenarios and the serving simulator that scores policies."""

@@ -1,0 +1,83 @@
+"""What became of a policy: outcomes per scenario, reduced to a score or a failure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+FailureKind = Literal[
+    "source",  # does not parse, too large, nested too deeply, or a barred import
+    "interface",  # no policy class, no known hook, or its constructor raised
+    "exception",  # a hook raised
+    "decision",  # a hook returned something the engine cannot use
+    "cpu_limit",
+    "wall_limit",
+    "memory_limit",
+    "crash",  # ended by a signal that is none of the limits
+    "exit",  # ended by itself
+    "protocol",  # wrong nonce, stray bytes, an answer nobody asked for
+    "no_progress",  # the engine no longer emitted tokens
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a policy got no score; ``message`` is at most 200 printable characters."""
+
+    kind: FailureKind
+    message: str
+
+
+class PolicyError(Exception):
+    """Raised towards the engine when a policy fails; carries the typed failure."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        """Keep at most 200 printable characters of ``message``."""
+        printable = "".join(c if c.isprintable() else " " for c in message)
+        self.failure = Failure(kind, " ".join(printable.split())[:200])
+        super().__init__(f"{kind}: {self.failure.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one policy did on one scenario.
+
+    ``score`` is a fraction of the scenario's bound in [0, 1], 0 with a failure.
+    ``metrics`` have their unit in the name. ``feedback`` is text for the next author
+    of a policy: the worst cases with the decisions that led there.
+    """
+
+    scenario: str
+    regime: float
+    score: float
+    metrics: Mapping[str, float]
+    feedback: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All outcomes of one policy on a split, in the split's order.
+
+    A failed scenario stays in the list with score 0: it is never skipped.
+    ``isolation`` names the level in force where the policy ran.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    isolation: str
+
+    @property
+    def score(self) -> float:
+        """Mean score over the scenarios; 0 for an evaluation without any."""
+        if not self.outcomes:
+            return 0.0
+        return sum(o.score for o in self.outcomes) / len(self.outcomes)
+
+    @property
+    def failure(self) -> Failure | None:
+        """The first scenario's failure in order, or None when every one was scored."""
+        return next((o.failure for o in self.outcomes if o.failure), None)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Score of each scenario, in the split's order."""
+        return tuple(o.score for o in self.outcomes)

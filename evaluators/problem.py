@@ -1,0 +1,64 @@
+"""A decision worth evolving: its brief, its hooks and views, and how it is judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from evaluators.evaluation import Outcome
+from evaluators.scenario import Scenario
+from evaluators.views import Column
+
+Returns = Literal["keys", "count", "grants"]
+"""keys: float per row. count: one whole number. grants: whole numbers per waiting row
+and per running row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One question that a policy may answer.
+
+    ``arguments`` name the views it is given, in order; ``meaning`` says in a sentence
+    what to return and how the engine uses it, ``asked`` when the engine asks.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    returns: Returns
+    meaning: str
+    asked: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """What a scenario's outcome is held against; computed once per scenario.
+
+    ``bound`` is an upper bound of the objective that no policy can exceed;
+    ``tails`` are the reference rule's tail latencies by group, for the starvation gate.
+    """
+
+    bound: float
+    tails: Mapping[str, float]
+
+
+class Problem(Protocol):
+    """A file of ``evaluators/problems`` defines one as ``PROBLEM``.
+
+    ``evaluate`` runs ``policy`` (an object with some of the hooks, in process or a proxy
+    of one that is not) on a scenario. A policy's fault comes back as an outcome with a
+    failure; an exception is our bug. Nothing is shared between calls.
+    """
+
+    name: str
+    brief: str
+    hooks: tuple[Hook, ...]
+    views: Mapping[str, tuple[Column, ...]]
+
+    def standard(self, scenario: Scenario) -> Standard:
+        """Bound and reference tails of a scenario, without any policy."""
+        ...
+
+    def evaluate(
+        self, policy: object, scenario: Scenario, standard: Standard
+    ) -> Outcome:
+        """Serve the scenario under the policy and score what happened."""
+        ...

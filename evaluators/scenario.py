@@ -1,0 +1,84 @@
+"""One exam: a drawn workload on a deployment with a calibration and objectives."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from evaluators.calibration.step_time import StepTime
+from evaluators.workloads.trace import Trace
+
+Split = Literal["train", "validation", "held_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceClass:
+    """Objectives of a service class, in seconds.
+
+    ``gap_s`` bounds the longest gap between two tokens of one request. ``source`` says
+    where the objectives come from.
+    """
+
+    name: str
+    ttft_s: float
+    tpot_s: float
+    gap_s: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One engine instance, with the names and defaults of vLLM 0.32 where it has them.
+
+    ``kv_blocks`` is a measured input, never derived. ``max_running`` is
+    ``max_num_seqs``; ``max_step_tokens`` is ``max_num_batched_tokens``;
+    ``reserve_full_prompt`` is ``scheduler_reserve_full_isl``: admission waits until the
+    whole prompt would fit.
+    """
+
+    name: str
+    kv_blocks: int
+    block_tokens: int = 16
+    max_running: int = 256
+    max_step_tokens: int = 2048
+    reserve_full_prompt: bool = True
+    engine: str = "vllm-0.32"
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` naming the first size below 1."""
+        for name in ("kv_blocks", "block_tokens", "max_running", "max_step_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"deployment {self.name}: {name} is {getattr(self, name)}; "
+                    "expected at least 1"
+                )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scenario:
+    """A trace to be served, and everything that decides how it is served and judged.
+
+    ``regime`` is the load as a multiple of the reference policy's capacity;
+    ``calibration`` names the step-time model and whether it was measured.
+    """
+
+    name: str
+    split: Split
+    regime: float
+    trace: Trace
+    deployment: Deployment
+    step_time: StepTime
+    classes: tuple[ServiceClass, ...]
+    calibration: str
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` when a request names a class that has no objectives."""
+        if self.trace.n_classes > len(self.classes):
+            raise ValueError(
+                f"scenario {self.name}: the trace has {self.trace.n_classes} service "
+                f"classes but objectives are given for {len(self.classes)}"
+            )
+
+    def blocks_for(self, tokens: np.ndarray) -> np.ndarray:
+        """KV blocks that hold ``tokens`` tokens each, same shape."""
+        return -(-tokens // self.deployment.block_tokens)

@@ -1,0 +1,1 @@
+"""The serving simulator: exact, event-level, in integer picoseconds."""

@@ -1,0 +1,202 @@
+"""The questions that one engine asks a scheduling policy, and the checks of answers."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.evaluation import PolicyError
+from evaluators.problem import Hook
+from evaluators.views import Engine, Floats, Ints, Requests, Running, Waiting
+
+HOOKS = (
+    Hook(
+        "admit_key",
+        ("waiting", "engine"),
+        "keys",
+        "Rank of each waiting request, shape (n,); the lowest is admitted first, in "
+        "order until one does not fit. inf holds a request back while anything runs.",
+        "when the waiting set, the free blocks or a slot changed: arrival, finish, "
+        "preemption, end of a prefill; the ranks are then held until the next such "
+        "point",
+    ),
+    Hook(
+        "victim_key",
+        ("running", "engine"),
+        "keys",
+        "Worth of preempting each running request, shape (n,); the highest loses its "
+        "KV first and is recomputed later.",
+        "when an allocation would fail",
+    ),
+    Hook(
+        "token_budget",
+        ("engine",),
+        "count",
+        "Tokens that a step may compute, at most engine.max_step_tokens; running "
+        "requests come before waiting ones, so this bounds the prefill chunk.",
+        "with admit_key",
+    ),
+    Hook(
+        "prompt_cap",
+        ("engine",),
+        "count",
+        "Prompt tokens that one request may compute in a step; 0 means no cap. "
+        "Ignored when only one request is in the system.",
+        "with admit_key",
+    ),
+    Hook(
+        "schedule",
+        ("waiting", "running", "engine"),
+        "grants",
+        "The whole plan: (tokens per waiting row, tokens per running row). A granted "
+        "request computes up to that many tokens in each step (1 when decoding), 0 "
+        "leaves it out, -1 preempts a running one. What does not fit is not admitted. "
+        "Used instead of all other hooks.",
+        "at the same points as admit_key; the plan stands until the next",
+    ),
+)
+
+VIEWS = {
+    "waiting": Waiting.columns(),
+    "running": Running.columns(),
+}
+
+
+class Plan(NamedTuple):
+    """A level-2 answer: tokens per step for each waiting and each running row."""
+
+    waiting: Ints
+    running: Ints
+
+
+class Policy:
+    """A policy's hooks with every answer checked, and a count of what was asked.
+
+    An absent hook means the engine's own rule. Raises ``PolicyError`` of kind
+    "decision" for an answer that is not what the hook promises; what a hook itself
+    raises becomes kind "exception".
+    """
+
+    __slots__ = (
+        "admit_key",
+        "ask",
+        "prompt_cap",
+        "questions",
+        "schedule",
+        "token_budget",
+        "victim_key",
+    )
+
+    def __init__(self, policy: object) -> None:
+        self.questions = 0
+        self.admit_key: Callable[..., Any] | None = _hook(policy, "admit_key")
+        self.victim_key: Callable[..., Any] | None = _hook(policy, "victim_key")
+        self.token_budget: Callable[..., Any] | None = _hook(policy, "token_budget")
+        self.prompt_cap: Callable[..., Any] | None = _hook(policy, "prompt_cap")
+        self.schedule: Callable[..., Any] | None = _hook(policy, "schedule")
+        self.ask = _period(getattr(policy, "ask", "event"))
+
+    def ranks(self, hook: Callable[..., Any], view: Requests, engine: Engine) -> Floats:
+        """Keys of a ranking hook, shape (n,), no NaN among them."""
+        keys = self._call(hook, view, engine)
+        return checked_keys(keys, len(view), _name(hook))
+
+    def count(self, hook: Callable[..., Any], engine: Engine) -> int:
+        """Whole number that a counting hook returned, at least 0."""
+        return checked_count(self._call(hook, engine), _name(hook))
+
+    def plan(self, waiting: Waiting, running: Running, engine: Engine) -> Plan:
+        """Checked grants of the level-2 hook."""
+        assert self.schedule is not None
+        answer = self._call(self.schedule, waiting, running, engine)
+        return checked_plan(answer, len(waiting), len(running))
+
+    def _call(self, hook: Callable[..., Any], *views: object) -> Any:  # noqa: ANN401
+        self.questions += 1
+        try:
+            return hook(*views)
+        except PolicyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - in-process policies raise anything
+            raise PolicyError(
+                "exception", f"{_name(hook)}: {type(error).__name__}: {error}"
+            ) from error
+
+
+def checked_keys(keys: object, rows: int, hook: str) -> Floats:
+    """``keys`` as float64 of shape (rows,); raises ``PolicyError`` "decision"."""
+    array = _numbers(keys, hook)
+    if array.shape != (rows,):
+        raise PolicyError(
+            "decision", f"{hook} returned shape {array.shape}; expected ({rows},)"
+        )
+    values = array.astype(np.float64)
+    if np.isnan(values).any():
+        row = int(np.flatnonzero(np.isnan(values))[0])
+        raise PolicyError("decision", f"{hook} returned nan for row {row} of {rows}")
+    return values
+
+
+def checked_count(value: object, hook: str) -> int:
+    """``value`` as an int from 0 to 2**31; raises ``PolicyError`` "decision"."""
+    array = _numbers(value, hook)
+    if array.shape != () or not np.isfinite(array):
+        raise PolicyError("decision", f"{hook} returned {value!r}; expected one number")
+    number = float(array)
+    if not 0 <= number < 2**31:
+        raise PolicyError("decision", f"{hook} returned {number}; expected 0 or more")
+    return int(number)
+
+
+def checked_plan(answer: object, waiting: int, running: int) -> Plan:
+    """``answer`` as a ``Plan`` of the given sizes; raises ``PolicyError`` "decision"."""
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise PolicyError(
+            "decision", "schedule must return (waiting grants, running grants)"
+        )
+    sizes = zip(answer, (waiting, running), (0, -1), strict=True)
+    return Plan(*(_grants(part, rows, least) for part, rows, least in sizes))
+
+
+def _grants(part: object, rows: int, least: int) -> Ints:
+    array = checked_keys(part, rows, "schedule")
+    if array.size and not (array.min() >= least and array.max() < 2**31):
+        raise PolicyError("decision", f"schedule grants must be {least} or more")
+    return array.astype(np.int64)
+
+
+def _numbers(value: object, hook: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        raise PolicyError("decision", f"{hook} returned a ragged list") from None
+    if array.dtype.kind not in "biuf":
+        raise PolicyError("decision", f"{hook} returned {array.dtype}; need numbers")
+    return array
+
+
+def _hook(policy: object, name: str) -> Callable[..., Any] | None:
+    found = getattr(policy, name, None)
+    return found if callable(found) else None
+
+
+def _name(hook: Callable[..., Any]) -> str:
+    return getattr(hook, "__name__", "hook")
+
+
+def _period(ask: object) -> float | None:
+    """Seconds between extra questions: None for decision points only, 0 for each step.
+
+    Raises ``PolicyError`` "interface" unless ``ask`` is "event", "iteration" or a
+    period in seconds above 0.
+    """
+    if ask == "event":
+        return None
+    if ask == "iteration":
+        return 0.0
+    if isinstance(ask, int | float) and 0 < ask < float("inf"):
+        return float(ask)
+    raise PolicyError(
+        "interface", f"ask is {ask!r}; expected event, iteration, seconds"
+    )

@@ -1,0 +1,1 @@
+"""Workloads: how requests are drawn, and the readers of recorded traces."""
