@@ -118,7 +118,7 @@ class Policy:
             return hook(*views)
         except PolicyError:
             raise
-        except Exception as error:  # noqa: BLE001 - in-process policies raise anything
+        except Exception as error:
             raise PolicyError(
                 "exception", f"{_name(hook)}: {type(error).__name__}: {error}"
             ) from error
@@ -150,7 +150,7 @@ def checked_count(value: object, hook: str) -> int:
 
 
 def checked_plan(answer: object, waiting: int, running: int) -> Plan:
-    """``answer`` as a ``Plan`` of the given sizes; raises ``PolicyError`` "decision"."""
+    """``answer`` as a ``Plan`` of these sizes; raises ``PolicyError`` "decision"."""
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise PolicyError(
             "decision", "schedule must return (waiting grants, running grants)"

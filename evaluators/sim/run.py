@@ -1,0 +1,65 @@
+"""What happened in a simulation: times of every request, and every step taken."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from evaluators.views import Ints
+
+
+class Decision(NamedTuple):
+    """A request was admitted to or preempted from the running set."""
+
+    at_ps: int
+    kind: Literal["admit", "preempt"]
+    row: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """Runs of equal-shaped engine steps, in order; columns of shape (n_runs,), int64.
+
+    Run i starts at ``start_ps`` and holds ``count`` steps that last ``first_ps``,
+    ``first_ps + growth_ps``, ``first_ps + 2 * growth_ps`` and so on. Each of its steps
+    emits ``gaps`` tokens whose request also emitted one at the end of the step before,
+    so each step is ``gaps`` times an inter-token gap. ``prefill_tokens`` and ``decodes``
+    are per step.
+    """
+
+    start_ps: Ints
+    count: Ints
+    first_ps: Ints
+    growth_ps: Ints
+    gaps: Ints
+    decodes: Ints
+    prefill_tokens: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """Times of every request, columns of shape (n,) in trace order; -1 means never.
+
+    ``longest_gap_ps`` is the longest time between two tokens of the request, 0 with a
+    single token. ``stall_ps`` is the time between a token and the next one across
+    preemptions, summed. A rejected request (larger than the whole KV memory) has
+    -1 everywhere and is in ``rejected``. ``broken_gaps_ps`` are the gaps that are not
+    one step long (across a preemption or a pause), in order.
+    """
+
+    admitted_ps: Ints
+    first_token_ps: Ints
+    finished_ps: Ints
+    longest_gap_ps: Ints
+    preemptions: Ints
+    stall_ps: Ints
+    broken_gaps_ps: Ints
+    steps: Steps
+    decisions: tuple[Decision, ...]
+    rejected: tuple[int, ...]
+    questions: int
+    peak_blocks: int
+    end_blocks: int
+
+    @property
+    def iterations(self) -> int:
+        """Engine steps in all."""
+        return int(self.steps.count.sum())
