@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from evaluators.evaluation import Outcome
 from evaluators.scenario import Scenario
@@ -40,12 +40,19 @@ class Standard:
     tails: Mapping[str, float]
 
 
+class Exam(NamedTuple):
+    """A scenario with what its outcome is held against."""
+
+    scenario: Scenario
+    standard: Standard
+
+
 class Problem(Protocol):
     """A file of ``evaluators/problems`` defines one as ``PROBLEM``.
 
-    ``evaluate`` runs ``policy`` (an object with some of the hooks, in process or a proxy
-    of one that is not) on a scenario. A policy's fault comes back as an outcome with a
-    failure; an exception is our bug. Nothing is shared between calls.
+    ``evaluate`` runs ``policy`` (an object with some of the hooks, in process or a
+    proxy of one that is not) on a scenario. A policy's fault comes back as an outcome
+    with a failure; an exception is our bug. Nothing is shared between calls.
     """
 
     name: str

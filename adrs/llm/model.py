@@ -33,7 +33,7 @@ class ModelError(Exception):
     """This one question got no usable answer (refused, empty, cut off): try another."""
 
 
-class ModelUnavailable(Exception):
+class ModelUnavailableError(Exception):
     """The endpoint is down or refuses the credentials: pause, do not burn budget."""
 
 
@@ -42,7 +42,7 @@ class Model(Protocol):
 
     ``complete`` may be called from several threads at once. Equal ``key`` and messages
     must give equal replies for models that are deterministic (offline, scripted,
-    recorded). Raises ``ModelError`` or ``ModelUnavailable``, nothing else.
+    recorded). Raises ``ModelError`` or ``ModelUnavailableError``, nothing else.
     """
 
     name: str
