@@ -1,0 +1,142 @@
+"""The console command: ``adrs VERB [WORD] [key=value ...] [-m]``."""
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from adrs.commands import verbs
+from adrs.terminal import note, say
+from evaluators.evaluation import PolicyError
+
+USAGE = "usage: adrs VERB [WORD] [key=value ...] [-m]"
+EXPECTED = (ValueError, OSError, PolicyError)
+"""What the layers below raise with a message for whoever typed the command."""
+
+
+class Command(Protocol):
+    """A module of ``adrs.commands``."""
+
+    def run(self, settings: object) -> int:
+        """Do what the verb says; returns the exit code."""
+        ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns its exit code.
+
+    0: done; 1: it could not be done; 2: it was not understood; 130: interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        say(_help())
+        return 0
+    verb, rest = words[0], words[1:]
+    if verb not in verbs():
+        return _misunderstood(_unknown_verb(verb))
+    try:
+        return _dispatch(verb, rest)
+    except KeyboardInterrupt:
+        note("interrupted")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _dispatch(verb: str, rest: list[str]) -> int:
+    from adrs import settings  # noqa: PLC0415 (Hydra; adrs --help stays quick)
+
+    flags = {word for word in rest if word.startswith("-")}
+    words = tuple(word for word in rest if word not in flags and "=" not in word)
+    overrides = tuple(word for word in rest if word not in flags and "=" in word)
+    try:
+        if flags & {"-h", "--help"}:
+            say(_verb_help(verb))
+            return 0
+        if flags - {"-m", "--multirun"}:
+            return _misunderstood(f"unknown flag {min(flags)}; there are --help and -m")
+        jobs = settings.jobs(overrides) if flags else [overrides]
+        composed = [settings.settings(verb, settings.Arguments(words, j)) for j in jobs]
+    except settings.SettingsError as error:
+        return _misunderstood(str(error))
+    return _run_all(verb, list(zip(jobs, composed, strict=True)))
+
+
+def _run_all(verb: str, jobs: list[tuple[tuple[str, ...], object]]) -> int:
+    """Run the jobs one after another; returns the highest exit code."""
+    command = cast(Command, importlib.import_module(f"adrs.commands.{verb}"))
+    codes = []
+    for number, (overrides, settings) in enumerate(jobs, start=1):
+        if len(jobs) > 1:
+            note(f"job {number} of {len(jobs)}: {' '.join(overrides)}")
+        codes.append(_run(command, settings))
+    return max(codes)
+
+
+def _run(command: Command, settings: object) -> int:
+    try:
+        return command.run(settings)
+    except BrokenPipeError:
+        raise
+    except EXPECTED as error:
+        if _is_bug(error):
+            raise
+        note(f"error: {' '.join(str(error).split())}")
+        return 1
+
+
+def _is_bug(error: BaseException) -> bool:
+    """Whether a library raised it although its caller is one of our files."""
+    frames = [frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__)]
+    innermost = str(frames[-1].get("__name__", "")).split(".")[0]
+    return isinstance(error, ValueError) and innermost not in ("adrs", "evaluators")
+
+
+def _misunderstood(line: str) -> int:
+    note(line)
+    return 2
+
+
+def _unknown_verb(verb: str) -> str:
+    near = difflib.get_close_matches(verb, verbs(), 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(verbs())}"
+    return f"unknown verb {verb}; {hint}"
+
+
+def _help() -> str:
+    lines = [f"  {verb:<12} {title}" for verb, title in verbs().items()]
+    return "\n".join((
+        USAGE,
+        "",
+        *lines,
+        "",
+        "adrs VERB --help lists what it can be told.",
+    ))
+
+
+def _verb_help(verb: str) -> str:
+    from adrs import settings  # noqa: PLC0415 (as above)
+
+    members = settings.groups(verb).items()
+    leaves = settings.defaults(verb).leaves()
+    return "\n".join((
+        f"adrs {verb}: {verbs()[verb]}",
+        *["\nGroups (group=member):"] * bool(members),
+        *(f"  {group}: {', '.join(names)}" for group, names in members),
+        "\nKeys (key=value) with their defaults:",
+        *(f"  {key}={_shown(value)}" for key, value in leaves),
+    ))
+
+
+def _shown(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

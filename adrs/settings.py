@@ -1,0 +1,234 @@
+"""The composed configuration of one command: keys checked, values plain."""
+
+import difflib
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType, QuotedString
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from adrs.resources import folder
+
+MISSING = "???"
+
+
+class SettingsError(Exception):
+    """What was typed is no configuration; the message says what would be."""
+
+
+class Settings(Mapping[str, Any]):
+    """A section of the configuration: its keys are attributes and mapping keys.
+
+    Values are None, bool, int, float, str, tuples of these, or further sections, so
+    that ``Thing(**settings.section)`` gives an object the arguments named in ``conf``.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = {key: _frozen(value) for key, value in values.items()}
+
+    def __getattr__(self, key: str) -> Any:  # noqa: ANN401 (typed where it is used)
+        try:
+            return self.__dict__["_values"][key]
+        except KeyError:
+            raise AttributeError(f"no key {key!r} in this configuration") from None
+
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401 (as above)
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def plain(self) -> dict[str, Any]:
+        """The same as nested dicts and lists, ready for JSON."""
+        return {key: _plain(value) for key, value in self.items()}
+
+    def leaves(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Every value with its dotted key, in the order of the files."""
+        for key, value in self.items():
+            if isinstance(value, Settings):
+                yield from value.leaves(f"{prefix}{key}.")
+            else:
+                yield prefix + key, value
+
+
+class Arguments(NamedTuple):
+    """A command line after the verb: bare words and ``key=value`` overrides."""
+
+    words: tuple[str, ...]
+    overrides: tuple[str, ...]
+
+
+def jobs(overrides: Sequence[str]) -> list[tuple[str, ...]]:
+    """Overrides of each job of a sweep, in Hydra's sweep syntax; the last varies first.
+
+    Raises ``SettingsError`` when an override cannot be read or is no finite list.
+    """
+    choices = []
+    for text in overrides:
+        override = _parsed(text)
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            choices.append([text])
+        elif override.is_discrete_sweep():
+            choices.append([f"{key}={v}" for v in override.sweep_string_iterator()])
+        else:
+            raise SettingsError(f"{text} is not a list of values; use a,b or range()")
+    return list(itertools.product(*choices))
+
+
+def settings(verb: str, arguments: Arguments) -> Settings:
+    """Compose ``conf/<verb>.yaml`` with the overrides and check every one.
+
+    A bare word is the value of the file's one missing key, or of the group that has the
+    verb's name. Raises ``SettingsError`` with one line for whatever does not fit.
+    """
+    wanted = _worded(verb, arguments.words)
+    wanted += [_pair(text) for text in arguments.overrides]
+    members = groups(verb)
+    chosen = [(key, value) for key, value in wanted if key in members]
+    for key, value in chosen:
+        if value not in members[key]:
+            raise SettingsError(_unknown(f"{key} {value!r}", str(value), members[key]))
+    values = _composed(verb, tuple(f"{key}={value}" for key, value in chosen))
+    for key, value in wanted:
+        if (key, value) not in chosen:
+            _assign(values, key, value)
+    composed = Settings(values)
+    missing = [key for key, value in composed.leaves() if value == MISSING]
+    if missing:
+        name = missing[0]
+        raise SettingsError(f"adrs {verb} needs a {name}: adrs {verb} {name.upper()}")
+    return composed
+
+
+def groups(verb: str) -> dict[str, tuple[str, ...]]:
+    """Groups that a verb uses with their members, by the folders and files of conf."""
+    conf = folder("conf")
+    listed = OmegaConf.to_container(OmegaConf.load(conf / f"{verb}.yaml"))
+    assert isinstance(listed, dict)
+    names = [next(iter(d)) for d in listed.get("defaults", []) if isinstance(d, dict)]
+    return {
+        name: tuple(sorted(file.stem for file in (conf / name).glob("*.yaml")))
+        for name in names
+    }
+
+
+@functools.cache
+def defaults(verb: str) -> Settings:
+    """The configuration of a verb without any override."""
+    return Settings(_composed(verb, ()))
+
+
+def _composed(verb: str, chosen: tuple[str, ...]) -> dict[str, Any]:
+    conf = folder("conf")
+    try:
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            composed = compose(verb, list(chosen))
+            values = OmegaConf.to_container(composed, resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        line = " ".join(str(error).split())
+        raise SettingsError(f"cannot compose {conf / verb}.yaml: {line}") from None
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def _parsed(text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        line = str(error).strip().split("\n")[0]
+        raise SettingsError(f"cannot read {text!r} as key=value: {line}") from None
+
+
+def _pair(text: str) -> tuple[str, object]:
+    """Key and value of ``key=value``; what else Hydra's syntax can say is refused."""
+    override = _parsed(text)
+    if override.type is not OverrideType.CHANGE or override.package is not None:
+        raise SettingsError(
+            f"{text!r}: keys cannot be added, removed or moved; expected key=value"
+        )
+    if override.is_sweep_override():
+        raise SettingsError(f"{text!r} is a sweep of several jobs; add -m to run them")
+    value = override.value()
+    if isinstance(value, QuotedString):
+        value = value.text
+    return override.key_or_group, value
+
+
+def _worded(verb: str, words: Sequence[str]) -> list[tuple[str, object]]:
+    if not words:
+        return []
+    keys = [key for key, value in defaults(verb).leaves() if value == MISSING]
+    if not keys and verb in groups(verb):
+        keys = [verb]
+    if len(words) > len(keys):
+        raise SettingsError(
+            f"adrs {verb} does not know what {words[len(keys)]!r} is; settings are "
+            f"written key=value, and adrs {verb} --help lists them"
+        )
+    return list(zip(keys, words, strict=False))
+
+
+def _assign(values: dict[str, Any], key: str, value: object) -> None:
+    """Set a value that is there, to one of the same kind."""
+    *path, name = key.split(".")
+    section: Any = values
+    for part in path:
+        section = section.get(part) if isinstance(section, dict) else None
+    if not isinstance(section, dict) or name not in section:
+        known = [known for known, _ in Settings(values).leaves()]
+        raise SettingsError(_unknown(f"key {key}", key, [*known, *values]))
+    if isinstance(section[name], dict):
+        raise SettingsError(f"{key} is a group of keys; set them one by one: {key}.x=")
+    section[name] = _as(section[name], value, key)
+
+
+def _as(default: object, value: object, key: str) -> object:
+    """``value``, checked to be of the kind of ``default``; None fits any."""
+    if default is None or default == MISSING or value is None:
+        return value
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if isinstance(default, str) and type(value) in (int, float):
+        return str(value)
+    if type(value) is not type(default):
+        raise SettingsError(
+            f"{key} is {value!r}; expected {_KINDS[type(default)]}, such as {default!r}"
+        )
+    return value
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
+_KINDS |= {str: "text", list: "a list"}
+
+
+def _unknown(what: str, got: str, known: Iterable[str]) -> str:
+    """A line that names what is unknown and what may have been meant."""
+    known = sorted(set(known))
+    by_end = {name.rsplit(".", 1)[-1]: name for name in known}
+    near = difflib.get_close_matches(got, known, 1, 0.7)
+    near = near or [by_end[e] for e in difflib.get_close_matches(got, by_end, 1, 0.7)]
+    if near:
+        return f"unknown {what}; did you mean {near[0]}?"
+    return f"unknown {what}; there are {', '.join(known)}"
+
+
+def _frozen(value: object) -> object:
+    if isinstance(value, dict):
+        return Settings(value)
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Settings):
+        return value.plain()
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

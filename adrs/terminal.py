@@ -1,0 +1,14 @@
+"""The two ways of saying something: results to stdout, everything else to stderr."""
+
+import sys
+
+
+def say(text: str) -> None:
+    """Write a result, with a line end."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Write progress, a warning or an error, with a line end, at once."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
