@@ -30,7 +30,14 @@ class Reply:
 
 
 class ModelError(Exception):
-    """This one question got no usable answer (refused, empty, cut off): try another."""
+    """This one question got no usable answer (refused, empty, cut off): try another.
+
+    ``spent`` is what the failed question cost all the same, without any text.
+    """
+
+    def __init__(self, message: str, spent: Reply = Reply("")) -> None:
+        self.spent = spent
+        super().__init__(message)
 
 
 class ModelUnavailableError(Exception):
