@@ -59,7 +59,8 @@ class Scenario:
     """A trace to be served, and everything that decides how it is served and judged.
 
     ``regime`` is the load as a multiple of the reference policy's capacity;
-    ``calibration`` names the step-time model and whether it was measured.
+    ``calibration`` names the step-time model and whether it was measured;
+    ``prediction_error`` is the standard deviation of log(predicted / true output).
     """
 
     name: str
@@ -70,6 +71,7 @@ class Scenario:
     step_time: StepTime
     classes: tuple[ServiceClass, ...]
     calibration: str
+    prediction_error: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` when a request names a class that has no objectives."""

@@ -97,6 +97,11 @@ class Policy:
         self.schedule: Callable[..., Any] | None = _hook(policy, "schedule")
         self.ask = _period(getattr(policy, "ask", "event"))
 
+    @property
+    def answers_admission(self) -> bool:
+        """Whether any hook is asked when requests could be admitted."""
+        return bool(self.admit_key or self.token_budget or self.prompt_cap)
+
     def ranks(self, hook: Callable[..., Any], view: Requests, engine: Engine) -> Floats:
         """Keys of a ranking hook, shape (n,), no NaN among them."""
         keys = self._call(hook, view, engine)

@@ -20,8 +20,8 @@ class Steps:
 
     Run i starts at ``start_ps`` and holds ``count`` steps that last ``first_ps``,
     ``first_ps + growth_ps``, ``first_ps + 2 * growth_ps`` and so on. Each of its steps
-    emits ``gaps`` tokens whose request also emitted one at the end of the step before,
-    so each step is ``gaps`` times an inter-token gap. ``prefill_tokens`` and ``decodes``
+    emits ``gaps`` tokens whose request emitted one at the end of the step before, too,
+    so it is ``gaps`` times an inter-token gap. ``prefill_tokens`` and ``decodes``
     are per step.
     """
 

@@ -1,0 +1,144 @@
+"""What the engine shows a policy: the public table, and views of it as of now."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from evaluators.scenario import Scenario
+from evaluators.views import (
+    Engine,
+    EngineFacts,
+    Floats,
+    Ints,
+    Running,
+    Table,
+    Waiting,
+)
+from evaluators.workloads.trace import PS_PER_S, Trace
+
+
+class Panel:
+    """Builds the views of one engine; holds no private fact of a request.
+
+    A row becomes public when it arrives (``show``) and again when it is preempted
+    (``update``): only then does its row count as changed.
+    """
+
+    __slots__ = ("_facts", "table")
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.table = _table(scenario)
+        self._facts = _facts(scenario)
+
+    def show(self, row: int) -> None:
+        """Make an arrived request visible."""
+        self.table.changed.append(row)
+
+    def update(
+        self, row: int, generated: int, blocks_needed: int, last_token_ps: int
+    ) -> None:
+        """Say how far a preempted request had come."""
+        self.table.ints[5, row] = generated
+        self.table.ints[6, row] = blocks_needed
+        if last_token_ps >= 0:
+            self.table.floats[2, row] = last_token_ps / PS_PER_S
+        self.table.changed.append(row)
+
+    def waiting(self, rows: Sequence[int]) -> Waiting:
+        """View of waiting requests, in the order given."""
+        return Waiting(self.table, np.array(rows, dtype=np.int64))
+
+    def running(
+        self,
+        rows: Sequence[int],
+        computed: Sequence[int],
+        blocks: Sequence[int],
+        generated: Sequence[int],
+        last_token_ps: Sequence[int],
+    ) -> Running:
+        """View of running requests with their progress; -1 as last token is none."""
+        ints = np.array([computed, blocks, generated], dtype=np.int64)
+        last = np.array(last_token_ps, dtype=np.float64)
+        last[last < 0] = np.nan
+        own: tuple[Ints | Floats, ...] = (*ints, last / PS_PER_S)
+        for column in own:
+            column.flags.writeable = False
+        return Running(self.table, np.array(rows, dtype=np.int64), own)
+
+    def engine(self, scalars: Sequence[float], tenants: Sequence[list[int]]) -> Engine:
+        """View of the engine; ``scalars`` follow ``views.ENGINE_SCALARS``.
+
+        ``tenants`` are four lists, one entry a tenant: prompt tokens served, output
+        tokens served, waiting, running.
+        """
+        columns = np.array(tenants, dtype=np.int64)
+        columns.flags.writeable = False
+        return Engine(self._facts, np.array(scalars, dtype=np.float64), columns)
+
+
+def n_tenants(scenario: Scenario) -> int:
+    """Tenants of a scenario: one more than the highest index in its trace."""
+    return int(scenario.trace.tenant.max()) + 1
+
+
+def oversized(scenario: Scenario) -> list[int]:
+    """Rows whose prompt and output together exceed the whole KV memory.
+
+    An engine refuses these on arrival, as vLLM refuses what is over max_model_len.
+    """
+    trace = scenario.trace
+    blocks = scenario.blocks_for(trace.prompt_tokens + trace.output_tokens - 1)
+    rows: list[int] = np.flatnonzero(blocks > scenario.deployment.kv_blocks).tolist()
+    return rows
+
+
+def _table(scenario: Scenario) -> Table:
+    trace = scenario.trace
+    table = Table(len(trace))
+    table.ints[0] = opaque_ids(scenario.name, len(trace))
+    for i, name in enumerate(
+        ("prompt_tokens", "predicted_tokens", "tenant", "slo_class"), 1
+    ):
+        table.ints[i] = getattr(trace, name)
+    table.ints[6] = scenario.blocks_for(trace.prompt_tokens)
+    arrived_s = trace.arrived_ps / PS_PER_S
+    table.floats[0] = arrived_s
+    table.floats[1] = arrived_s + _per_request(trace, scenario, "ttft_s")
+    table.floats[2] = np.nan
+    return table
+
+
+def _per_request(trace: Trace, scenario: Scenario, name: str) -> Floats:
+    by_class = np.array([getattr(c, name) for c in scenario.classes])
+    return by_class[trace.slo_class]
+
+
+def _facts(scenario: Scenario) -> EngineFacts:
+    d = scenario.deployment
+    constants = [
+        d.kv_blocks,
+        d.block_tokens,
+        d.max_running,
+        d.max_step_tokens,
+        scenario.prediction_error,
+    ]
+    classes = [[c.ttft_s, c.tpot_s, c.gap_s] for c in scenario.classes]
+    columns = np.array(classes, dtype=np.float64).T.copy()
+    columns.flags.writeable = False
+    return EngineFacts(np.array(constants, dtype=np.float64), columns)
+
+
+def opaque_ids(name: str, rows: int) -> Ints:
+    """Distinct ids below 2**53 that say nothing of a row's place in the trace.
+
+    A bijection keyed by the scenario's name: the finaliser of SplitMix64 (Steele et al.
+    2014) in 53-bit arithmetic, where xor-shifts and odd factors stay invertible.
+    """
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+    mask = np.uint64((1 << 53) - 1)
+    value = (np.arange(rows, dtype=np.uint64) + np.uint64(key & int(mask))) & mask
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        value ^= value >> np.uint64(shift)
+        value = (value * np.uint64(factor)) & mask
+    return (value ^ (value >> np.uint64(31))).astype(np.int64)

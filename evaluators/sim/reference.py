@@ -1,0 +1,395 @@
+"""The engine, one step at a time over every request: slow, plain, and the oracle.
+
+The fast engine must agree with it on every request to the picosecond. It also serves
+what the fast engine's aggregates cannot: whole plans (level 2) and policies that ask to
+be asked in every iteration.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluators.calibration.step_time import Batch
+from evaluators.evaluation import PolicyError
+from evaluators.scenario import Scenario
+from evaluators.sim.hooks import Policy
+from evaluators.sim.panel import Panel, n_tenants, oversized
+from evaluators.sim.progress import Progress
+from evaluators.sim.recorder import Recorder
+from evaluators.sim.run import Run
+from evaluators.views import Engine, Running
+from evaluators.workloads.trace import PS_PER_S
+
+
+def simulate_plainly(scenario: Scenario, policy: object) -> Run:
+    """Serve a scenario step by step; ``policy`` may lack any hook, or be None.
+
+    Semantics of vLLM 0.32's scheduler: running requests first and in running order,
+    then waiting ones until one does not fit; chunked prefill; preemption of the last by
+    recomputation; no admission in a step that preempted. Raises ``PolicyError`` for a
+    policy's fault.
+    """
+    engine = PlainEngine(scenario, Policy(policy))
+    while engine.advance():
+        pass
+    return engine.result()
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """Progress of one request; ``goal`` is the token count its next emission needs."""
+
+    row: int
+    goal: int
+    output: int
+    tenant: int
+    computed: int = 0
+    generated: int = 0
+    decoding: bool = False
+    last_token_ps: int = -1
+    grant: int = 0
+
+
+class PlainEngine:
+    """State of one engine; ``advance`` takes one step and says whether more follow."""
+
+    def __init__(self, scenario: Scenario, policy: Policy) -> None:
+        self.scenario = scenario
+        self.policy = policy
+        self.panel = Panel(scenario)
+        self.record = Recorder(len(scenario.trace))
+        self.progress = Progress(scenario)
+        self.now_ps = self.next_ask_ps = self.last_step_ps = 0
+        self.waiting: list[Request] = []
+        self.running: list[Request] = []
+        self.arrivals = _requests(scenario, self.record)
+        self.free = self.least_free = scenario.deployment.kv_blocks
+        self.budget = scenario.deployment.max_step_tokens
+        self.cap = 0
+        self.keys: dict[int, float] = {}
+        self.dirty = False
+        self.served = [[0] * n_tenants(scenario) for _ in range(2)]
+
+    def advance(self) -> bool:
+        """Take one step; False when every request is done."""
+        if not self.waiting and not self.running:
+            if not self.arrivals:
+                return False
+            self.now_ps = max(self.now_ps, self._next_arrival_ps())
+        self._arrive()
+        self._ask()
+        work = self._follow_plan() if self.policy.schedule else self._form()
+        if work:
+            self._compute(work)
+        elif self.arrivals:
+            self.now_ps = self._next_arrival_ps()
+        elif not self.dirty:
+            raise PolicyError("no_progress", "the plan runs nothing, nothing arrives")
+        else:
+            self.progress.spend(1, 0)
+        return True
+
+    def result(self) -> Run:
+        """What happened, once ``advance`` has said that nothing follows."""
+        total = self.scenario.deployment.kv_blocks
+        return self.record.run(
+            questions=self.policy.questions,
+            peak_blocks=total - self.least_free,
+            end_blocks=total - self.free,
+        )
+
+    def _next_arrival_ps(self) -> int:
+        return int(self.scenario.trace.arrived_ps[self.arrivals[-1].row])
+
+    def _arrive(self) -> None:
+        while self.arrivals and self._next_arrival_ps() <= self.now_ps:
+            request = self.arrivals.pop()
+            self.panel.show(request.row)
+            self.waiting.append(request)
+            self.dirty = True
+        period = self.policy.ask
+        if period is not None and self.now_ps >= self.next_ask_ps:
+            self.next_ask_ps = self.now_ps + int(period * PS_PER_S)
+            self.dirty = True
+
+    # -- questions ---------------------------------------------------------------
+
+    def _ask(self) -> None:
+        due, self.dirty = self.dirty, False
+        policy = self.policy
+        if not due:
+            return
+        if policy.schedule:
+            self._ask_plan()
+            return
+        room = len(self.running) < self.scenario.deployment.max_running
+        if not (room and self.waiting and policy.answers_admission):
+            return
+        engine = self._engine_view()
+        if policy.token_budget:
+            most = self.scenario.deployment.max_step_tokens
+            self.budget = min(most, max(1, policy.count(policy.token_budget, engine)))
+        if policy.prompt_cap:
+            self.cap = policy.count(policy.prompt_cap, engine)
+        alone = len(self.waiting) == 1 and not self.running
+        if policy.admit_key and not alone:
+            self._rank(policy.admit_key, engine)
+
+    def _rank(self, hook: Callable[..., object], engine: Engine) -> None:
+        self.waiting.sort(key=lambda request: request.row)
+        rows = [request.row for request in self.waiting]
+        ranks = self.policy.ranks(hook, self.panel.waiting(rows), engine)
+        self.keys = dict(zip(rows, ranks.tolist(), strict=True))
+        self.waiting.sort(key=lambda request: self.keys[request.row])
+
+    def _ask_plan(self) -> None:
+        self.waiting.sort(key=lambda request: request.row)
+        rows = [request.row for request in self.waiting]
+        plan = self.policy.plan(
+            self.panel.waiting(rows), self._running_view(), self._engine_view()
+        )
+        for request, grant in zip(self.waiting, plan.waiting.tolist(), strict=True):
+            request.grant = grant
+        losers = []
+        for request, grant in zip(self.running, plan.running.tolist(), strict=True):
+            request.grant = grant
+            if grant < 0:
+                losers.append(request)
+        for request in losers:
+            self.running.remove(request)
+            self._preempt(request)
+            request.grant = 0
+
+    # -- forming a step ----------------------------------------------------------
+
+    def _form(self) -> list[tuple[Request, int]]:
+        """Who computes how many tokens, by ranks and caps."""
+        alone = len(self.waiting) + len(self.running) == 1
+        cap = 0 if alone else self.cap
+        if self.policy.victim_key:
+            self._sort_victims(cap)
+        wants = {id(r): _capped(r.goal - r.computed, cap) for r in self.running}
+        work, budget, preempted = self._serve_running(wants, self.budget)
+        if preempted:
+            return work
+        most = self.scenario.deployment.max_running
+        while self.waiting and budget > 0 and len(self.running) < most:
+            request = self.waiting[0]
+            if self.running and self._held(request):
+                break
+            want = min(_capped(request.goal, cap), budget)
+            if not self._admit(request, want):
+                break
+            del self.waiting[0]
+            work.append((request, want))
+            budget -= want
+        return work
+
+    def _serve_running(
+        self, wants: dict[int, int], budget: int
+    ) -> tuple[list[tuple[Request, int]], int, bool]:
+        work: list[tuple[Request, int]] = []
+        preempted = False
+        at = 0
+        while at < len(self.running) and budget > 0:
+            request = self.running[at]
+            want = min(wants[id(request)], budget)
+            if want <= 0:
+                at += 1
+                continue
+            while not self._allocate(request, want):
+                victim = self.running.pop()
+                self._preempt(victim)
+                preempted = True
+                if victim is request:
+                    return work, budget, True
+            work.append((request, want))
+            budget -= want
+            at += 1
+        return work, budget, preempted
+
+    def _follow_plan(self) -> list[tuple[Request, int]]:
+        """Who computes how many tokens, by the standing plan."""
+        wants = {id(r): min(r.goal - r.computed, r.grant) for r in self.running}
+        most = self.scenario.deployment
+        work, budget, preempted = self._serve_running(wants, most.max_step_tokens)
+        for request in () if preempted else tuple(self.waiting):
+            if request.grant <= 0:
+                continue
+            if budget <= 0 or len(self.running) >= most.max_running:
+                break
+            want = min(request.goal, request.grant, budget)
+            if self._admit(request, want):
+                self.waiting.remove(request)
+                work.append((request, want))
+                budget -= want
+        return work
+
+    def _held(self, request: Request) -> bool:
+        return self.keys.get(request.row, 0.0) == float("inf")
+
+    def _sort_victims(self, cap: int) -> None:
+        """Order the running set by the policy if its allocations would not all fit."""
+        need, budget = 0, self.budget
+        for request in self.running:
+            want = min(_capped(request.goal - request.computed, cap), budget)
+            need += self._blocks(request.computed + want) - self._held_blocks(request)
+            budget -= want
+        if need <= self.free or self.policy.victim_key is None:
+            return
+        view, engine = self._running_view(), self._engine_view()
+        keys = self.policy.ranks(self.policy.victim_key, view, engine)
+        order = np.argsort(keys, kind="stable")
+        self.running = [self.running[i] for i in order]
+
+    def _admit(self, request: Request, want: int) -> bool:
+        whole = self._blocks(request.goal)
+        if self.scenario.deployment.reserve_full_prompt and whole > self.free:
+            return False
+        if not self._allocate(request, want):
+            return False
+        self.running.append(request)
+        self.record.admit(request.row, self.now_ps)
+        return True
+
+    def _allocate(self, request: Request, want: int) -> bool:
+        need = self._blocks(request.computed + want) - self._held_blocks(request)
+        if need > self.free:
+            return False
+        self.free -= need
+        self.least_free = min(self.least_free, self.free)
+        return True
+
+    def _blocks(self, tokens: int) -> int:
+        return -(-tokens // self.scenario.deployment.block_tokens)
+
+    def _held_blocks(self, request: Request) -> int:
+        return self._blocks(request.computed)
+
+    def _preempt(self, request: Request) -> None:
+        self.free += self._held_blocks(request)
+        request.computed = 0
+        request.decoding = False
+        self.waiting.insert(0, request)
+        self.record.preempt(request.row, self.now_ps)
+        blocks = self._blocks(request.goal)
+        self.panel.update(request.row, request.generated, blocks, request.last_token_ps)
+        self.dirty = True
+
+    # -- computing it ------------------------------------------------------------
+
+    def _compute(self, work: list[tuple[Request, int]]) -> None:
+        batch = _batch(work)
+        duration = self.scenario.step_time.duration_ps(batch)
+        start, self.now_ps = self.now_ps, self.now_ps + duration
+        self.last_step_ps = duration
+        gaps = emitted = 0
+        for request, tokens in work:
+            decoding = request.decoding
+            self.served[0][request.tenant] += 0 if decoding else tokens
+            request.computed += tokens
+            if request.computed == request.goal:
+                emitted += 1
+                gaps += self._emit(request, start)
+                self.dirty |= not decoding
+        self.record.steps.append((
+            start,
+            1,
+            duration,
+            0,
+            gaps,
+            batch.decodes,
+            batch.prefill_tokens,
+        ))
+        self.progress.spend(1, emitted)
+
+    def _emit(self, request: Request, step_start_ps: int) -> bool:
+        """One token at the end of the step; True when the gap was one step long."""
+        row, now = request.row, self.now_ps
+        whole = False
+        if request.last_token_ps < 0:
+            self.record.first_token_ps[row] = now
+        elif request.last_token_ps == step_start_ps and request.decoding:
+            gap = now - step_start_ps
+            longest = self.record.longest_gap_ps
+            longest[row] = max(longest[row], gap)
+            whole = True
+        else:
+            self.record.resume(row, now - request.last_token_ps)
+        request.last_token_ps = now
+        request.decoding = True
+        request.generated += 1
+        request.goal += 1
+        self.served[1][request.tenant] += 1
+        if request.generated == request.output:
+            self.record.finished_ps[row] = now
+            self.running.remove(request)
+            self.free += self._held_blocks(request)
+            self.dirty = True
+        return whole
+
+    # -- views -------------------------------------------------------------------
+
+    def _running_view(self) -> Running:
+        requests = self.running
+        return self.panel.running(
+            [r.row for r in requests],
+            [r.computed for r in requests],
+            [self._held_blocks(r) for r in requests],
+            [r.generated for r in requests],
+            [r.last_token_ps for r in requests],
+        )
+
+    def _engine_view(self) -> Engine:
+        decoding = [r for r in self.running if r.decoding]
+        scalars = (
+            self.now_ps / PS_PER_S,
+            self.free,
+            len(self.waiting),
+            len(self.running),
+            len(decoding),
+            sum(r.computed for r in decoding),
+            self.last_step_ps / PS_PER_S,
+        )
+        waiting, running = (
+            [0] * len(self.served[0]),
+            [0] * len(self.served[0]),
+        )
+        for request in self.waiting:
+            waiting[request.tenant] += 1
+        for request in self.running:
+            running[request.tenant] += 1
+        return self.panel.engine(scalars, (*self.served, waiting, running))
+
+
+def _requests(scenario: Scenario, record: Recorder) -> list[Request]:
+    """Requests that fit the KV memory at all, last arrival first; notes the others."""
+    record.rejected.extend(oversized(scenario))
+    rejected = set(record.rejected)
+    trace = scenario.trace
+    columns = zip(
+        range(len(trace)),
+        trace.prompt_tokens.tolist(),
+        trace.output_tokens.tolist(),
+        trace.tenant.tolist(),
+        strict=True,
+    )
+    requests = [Request(*values) for values in columns if values[0] not in rejected]
+    return requests[::-1]
+
+
+def _capped(tokens: int, cap: int) -> int:
+    return min(tokens, cap) if cap else tokens
+
+
+def _batch(work: list[tuple[Request, int]]) -> Batch:
+    chunks = [(k, r.computed) for r, k in work if not r.decoding]
+    contexts = [r.computed + 1 for r, _ in work if r.decoding]
+    return Batch(
+        prefill_tokens=sum(k for k, _ in chunks),
+        prefill_work=sum(k * (k + 2 * done) for k, done in chunks),
+        decodes=len(contexts),
+        context_tokens=sum(contexts),
+        longest_context=max(contexts, default=0),
+    )
