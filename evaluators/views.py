@@ -152,6 +152,11 @@ class Requests:
         return (*REQUEST_FLOATS, *REQUEST_INTS, *cls.own_columns)
 
 
+def table_of(view: Requests) -> Table:
+    """The table that a view shows rows of."""
+    return view._table
+
+
 class Waiting(Requests):
     """Requests waiting to be admitted, in order of arrival."""
 
@@ -205,6 +210,7 @@ class Engine:
     """Scalars of one engine, its tenants and its service classes, as of now."""
 
     def __init__(self, facts: EngineFacts, scalars: Floats, tenants: Ints) -> None:
+        self.facts = facts
         self._scalars = scalars
         self._tenants = tenants
         values = self.__dict__

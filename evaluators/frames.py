@@ -1,0 +1,183 @@
+"""Frames between engine and policy: a fixed header, then plain arrays or text.
+
+A frame is a header (nonce, kind, payload bytes) and a payload, cut into packets of at
+most ``PACKET_BYTES`` on a ``SOCK_SEQPACKET`` socket. Whoever receives trusts nothing:
+sizes are held against a cap before anything is read, and a packet longer or shorter
+than the header promised is an error.
+"""
+
+import socket
+import struct
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.views import Parts
+
+PACKET_BYTES = 65_536
+MAX_QUESTION_BYTES = 1 << 28
+MAX_ANSWER_BYTES = 1 << 24
+MAX_ARRAYS = 16
+
+ANSWER, ERROR, START, FACTS = 0, 1, 2, 3
+FIRST_HOOK = 16
+"""Kinds of frames; a question to hook i of the problem is ``FIRST_HOOK + i``."""
+
+_HEADER = struct.Struct("<QII")
+_SHAPES = tuple(struct.Struct(f"<Q{4 * n}I") for n in range(MAX_ARRAYS + 1))
+_CODES = {"i": 0, "f": 1}
+_DTYPES = (np.dtype(np.int64), np.dtype(np.float64))
+
+
+class FrameError(Exception):
+    """The other side sent bytes that are not a frame."""
+
+
+class ClosedError(Exception):
+    """The other side is gone."""
+
+
+class Frame(NamedTuple):
+    """One message; ``nonce`` ties an answer to its question."""
+
+    nonce: int
+    kind: int
+    payload: bytes
+
+
+class Channel:
+    """Sends and receives frames on one socket.
+
+    ``patience`` is called whenever the socket's own timeout passed without a byte; it
+    raises to give up, and returns to go on waiting. Its default waits for ever.
+    """
+
+    __slots__ = ("_max_bytes", "_patience", "_socket")
+
+    def __init__(
+        self,
+        connected: socket.socket,
+        max_bytes: int,
+        patience: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._socket = connected
+        self._max_bytes = max_bytes
+        self._patience = patience
+
+    def send(self, nonce: int, kind: int, payload: bytes) -> None:
+        """Send one frame; raises ``ClosedError`` when nobody is there."""
+        message = _HEADER.pack(nonce, kind, len(payload)) + payload
+        if len(message) <= PACKET_BYTES:
+            self._send_packet(message)
+            return
+        whole = memoryview(message)
+        for start in range(0, len(message), PACKET_BYTES):
+            self._send_packet(whole[start : start + PACKET_BYTES])
+
+    def receive(self) -> Frame:
+        """Next frame; raises ``FrameError`` or ``ClosedError``."""
+        packet = self._receive_packet()
+        if len(packet) < _HEADER.size:
+            raise FrameError(f"a frame of {len(packet)} bytes is too short")
+        nonce, kind, size = _HEADER.unpack_from(packet)
+        if size > self._max_bytes:
+            raise FrameError(f"a frame of {size} bytes; at most {self._max_bytes}")
+        missing = size + _HEADER.size - len(packet)
+        payload = packet[_HEADER.size :]
+        if missing:
+            payload += self._rest(len(packet), missing)
+        return Frame(nonce, kind, payload)
+
+    def has_input(self) -> bool:
+        """Whether the other side has sent something that nobody has received yet."""
+        try:
+            flags = socket.MSG_DONTWAIT | socket.MSG_PEEK
+            return bool(self._socket.recv(1, flags))
+        except (BlockingIOError, ConnectionError):
+            return False
+
+    def _rest(self, first: int, missing: int) -> bytes:
+        pieces = []
+        last = first
+        while missing > 0:
+            if last != PACKET_BYTES:
+                raise FrameError(f"a packet of {last} bytes; expected {PACKET_BYTES}")
+            piece = self._receive_packet()
+            pieces.append(piece)
+            last = len(piece)
+            missing -= last
+        if missing < 0:
+            raise FrameError(f"{-missing} bytes more than announced")
+        return b"".join(pieces)
+
+    def _send_packet(self, packet: bytes | memoryview) -> None:
+        while True:
+            try:
+                self._socket.send(packet)
+                return
+            except BlockingIOError:
+                self._patience()
+            except ConnectionError:
+                raise ClosedError from None
+
+    def _receive_packet(self) -> bytes:
+        while True:
+            try:
+                packet = self._socket.recv(PACKET_BYTES + 1)
+            except BlockingIOError:
+                self._patience()
+                continue
+            except ConnectionError:
+                raise ClosedError from None
+            if not packet:
+                raise ClosedError
+            return packet
+
+
+def pack(arrays: Iterable[NDArray[Any]]) -> bytes:
+    """Payload of up to ``MAX_ARRAYS`` int64 or float64 arrays of at most 2 dimensions.
+
+    Layout: how many, then (type, dimensions, length, width) of each, then their values
+    in C order; every part is a multiple of 8 bytes long.
+    """
+    numbers: list[int] = []
+    values = [b""]
+    for array in arrays:
+        shape = array.shape
+        code = _CODES[array.dtype.kind]
+        if len(shape) == 1:
+            numbers += (code, 1, shape[0], 1)
+        else:
+            numbers += (code, len(shape), *shape, *(1, 1)[len(shape) :])
+        values.append(array.tobytes())
+    count = len(values) - 1
+    values[0] = _SHAPES[count].pack(count, *numbers)
+    return b"".join(values)
+
+
+def unpack(payload: bytes) -> Parts:
+    """Inverse of ``pack``, as read-only arrays; raises ``FrameError``."""
+    size = len(payload)
+    count = int.from_bytes(payload[:8], "little")
+    if size < 8 or count > MAX_ARRAYS or size < _SHAPES[count].size:
+        raise FrameError(f"{size} bytes do not hold the shapes of {count} arrays")
+    numbers = _SHAPES[count].unpack_from(payload)
+    offset = _SHAPES[count].size
+    arrays = []
+    for i in range(1, len(numbers), 4):
+        code, dimensions, length, width = numbers[i : i + 4]
+        if code > 1 or dimensions > 2:
+            raise FrameError(f"array type {code} of {dimensions} dimensions")
+        end = offset + 8 * length * width
+        if end > size:
+            raise FrameError(f"an array ends at byte {end} of {size}")
+        shape = (length, width)[:dimensions]
+        if dimensions < 2 and width != 1 or not dimensions and length != 1:
+            raise FrameError(f"{length} x {width} numbers in {dimensions} dimensions")
+        arrays.append(np.ndarray(shape, _DTYPES[code], payload, offset))
+        offset = end
+    if offset != size:
+        raise FrameError(f"{size - offset} bytes too many")
+    return tuple(arrays)
