@@ -1,0 +1,290 @@
+"""A campaign on the MLflow leaderboard: one parent run, a child run for each elite.
+
+The only writer of the store and the only importer of ``mlflow``. Nothing reads the
+store back: the journals under ``runs/`` are the truth, this is a way to browse them.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+VIEW = "leaderboard"
+PORT = 5000
+SHOWN = ("validation", "train", "gap", "validation_low", "validation_high")
+TAGS_SHOWN = ("origin", "isolation", "calibration")
+
+
+class TrackingError(Exception):
+    """MLflow could not take the results; the journal has them all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One child run: a baseline or an elite.
+
+    ``tags`` say where it comes from, ``metrics`` are numbers with their unit in the
+    name, ``files`` map a name to its text.
+    """
+
+    candidate_id: str
+    name: str
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A campaign as it is shown.
+
+    ``campaign_id`` names it for ever: reporting it twice changes nothing. ``curve``
+    maps a metric to its values by step. ``winner`` is the candidate id of one of the
+    entries, None for a campaign that was stopped before it had one.
+    """
+
+    problem: str
+    campaign_id: str
+    name: str
+    settings: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    curve: Mapping[str, Sequence[float]]
+    entries: tuple[Entry, ...]
+    files: tuple[Path, ...]
+    winner: str | None
+
+
+class Tracker:
+    """A store under ``runs`` that opens in the background; ``report`` writes to it."""
+
+    def __init__(self, runs: Path) -> None:
+        self._runs = runs.resolve()
+        opener = ThreadPoolExecutor(max_workers=1)
+        self._client = opener.submit(_client, self._runs)
+        opener.shutdown(wait=False)
+
+    def report(self, report: Report) -> str:
+        """Write a campaign, or what is new of it; returns the URL of the leaderboard.
+
+        Raises ``TrackingError`` when the store refuses.
+        """
+        try:
+            client = self._client.result()
+            experiment = _experiment(client, report.problem, self._runs)
+            _write(client, experiment, report)
+        except _refusals() as error:
+            line = str(error).split("\n")[0]
+            raise TrackingError(f"{database(self._runs)}: {line}") from error
+        return url(experiment)
+
+
+def database(runs: Path) -> str:
+    """Tracking URI of the store under ``runs``, as an absolute path."""
+    return f"sqlite:///{runs.resolve() / 'mlflow.db'}"
+
+
+def url(experiment: str) -> str:
+    """Address of the leaderboard once ``browse`` runs."""
+    return (
+        f"http://127.0.0.1:{PORT}/#/experiments/{experiment}/runs"
+        f"?viewStateShareKey={VIEW}&workflowType=machine_learning"
+    )
+
+
+def browse(runs: Path) -> str:
+    """Command that serves the leaderboard."""
+    beside = Path(sys.executable).parent / "mlflow"
+    program = str(beside) if beside.exists() else "mlflow"
+    return f"{program} ui --backend-store-uri {database(runs)} --port {PORT}"
+
+
+def _client(runs: Path) -> Any:  # noqa: ANN401 (mlflow is imported lazily)
+    """A client of the store, made with its schema if it is not there."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["DO_NOT_TRACK"] = "true"
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from mlflow import MlflowClient  # noqa: PLC0415 (one second and 160 MB)
+
+    runs.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(database(runs), registry_uri=database(runs))
+    client.search_experiments(max_results=1)
+    with sqlite3.connect(runs / "mlflow.db") as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    return client
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 (as above)
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 (as above)
+
+    return MlflowException, SQLAlchemyError, sqlite3.Error, OSError
+
+
+def _experiment(client: Any, problem: str, runs: Path) -> str:  # noqa: ANN401
+    """Id of the problem's experiment, made with its shared view if it is not there."""
+    name = f"adrs/{problem}"
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    tags = {
+        "adrs.problem": problem,
+        "adrs.metric": "validation",
+        "adrs.direction": "maximize",
+        "mlflow.note.content": (
+            "Policies by their score on fresh validation scenarios. "
+            f"Open the [ranked view](#/experiments?viewStateShareKey={VIEW})."
+        ),
+        f"mlflow.sharedViewState.{VIEW}": json.dumps(shared_view()),
+    }
+    place = (runs / "artifacts" / problem).as_uri()
+    return str(client.create_experiment(name, artifact_location=place, tags=tags))
+
+
+def shared_view() -> dict[str, Any]:
+    """State of MLflow's run table as a leaderboard: filter, order and columns."""
+    metrics = [f"metrics.`{name}`" for name in SHOWN]
+    return {
+        "searchFilter": "tags.ranked = 'true'",
+        "orderByKey": "metrics.`validation`",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": metrics + [f"tags.`{name}`" for name in TAGS_SHOWN],
+        "runsExpanded": {},
+        "runsPinned": [],
+        "runsHidden": [],
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "viewMaximized": True,
+        "runListHidden": False,
+        "groupBy": None,
+        "groupsExpanded": {},
+        "autoRefreshEnabled": True,
+        "useGroupedValuesInCharts": True,
+    }
+
+
+def _write(client: Any, experiment: str, report: Report) -> None:  # noqa: ANN401
+    find = partial(_find, client, experiment)
+    parent = find("adrs.campaign_id", report.campaign_id)
+    if parent is None:
+        parent = client.create_run(
+            experiment,
+            run_name=report.name,
+            tags={
+                "kind": "campaign",
+                "adrs.campaign_id": report.campaign_id,
+                "mlflow.user": os.environ.get("USER", "unknown"),
+                "mlflow.source.name": f"adrs evolve run={report.name}",
+            },
+        )
+    client.log_batch(
+        parent.info.run_id, metrics=_metrics(report, parent), params=_params(report)
+    )
+    for file in report.files:
+        client.log_artifact(parent.info.run_id, str(file))
+    for entry in report.entries:
+        if find("adrs.key", _key(report, entry)) is None:
+            _write_entry(client, parent, report, entry)
+    if report.winner is not None:
+        won = next(e for e in report.entries if e.candidate_id == report.winner)
+        _register(client, find("adrs.key", _key(report, won)), report, won)
+    status = "KILLED" if report.winner is None else "FINISHED"
+    client.set_terminated(parent.info.run_id, status)
+
+
+def _find(client: Any, experiment: str, tag: str, value: str) -> Any:  # noqa: ANN401
+    found = client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
+    return found[0] if found else None
+
+
+def _key(report: Report, entry: Entry) -> str:
+    return f"{report.campaign_id}/{entry.candidate_id}"
+
+
+def _metrics(report: Report, parent: Any) -> list[Any]:  # noqa: ANN401
+    """The curve and the closing numbers.
+
+    Stamped with the run's start plus the step, so that a second report is equal.
+    """
+    from mlflow.entities import Metric  # noqa: PLC0415 (as above)
+
+    start_ms = parent.info.start_time
+    points = [
+        Metric(name, _rounded(value), start_ms + step, step)
+        for name, values in report.curve.items()
+        for step, value in enumerate(values)
+    ]
+    return points + [
+        Metric(name, _rounded(value), start_ms, 0)
+        for name, value in report.metrics.items()
+    ]
+
+
+def _params(report: Report) -> list[Any]:
+    from mlflow.entities import Param  # noqa: PLC0415 (as above)
+
+    return [Param(key, str(value)[:500]) for key, value in report.settings.items()]
+
+
+def _write_entry(client: Any, parent: Any, report: Report, entry: Entry) -> None:  # noqa: ANN401
+    from mlflow.entities import Metric  # noqa: PLC0415 (as above)
+
+    run = client.create_run(
+        parent.info.experiment_id,
+        run_name=f"{entry.candidate_id[:8]} {entry.name}"[:120],
+        tags={
+            **entry.tags,
+            "ranked": "true",
+            "adrs.campaign_id.of": report.campaign_id,
+            "adrs.candidate_id": entry.candidate_id,
+            "adrs.key": _key(report, entry),
+            "mlflow.parentRunId": parent.info.run_id,
+            "mlflow.user": os.environ.get("USER", "unknown"),
+            "mlflow.source.name": f"adrs evolve run={report.name}",
+        },
+    )
+    stamp = run.info.start_time
+    metrics = [Metric(k, _rounded(v), stamp, 0) for k, v in entry.metrics.items()]
+    client.log_batch(run.info.run_id, metrics=metrics)
+    for name, text in entry.files.items():
+        client.log_text(run.info.run_id, text, f"policy/{name}")
+    client.set_terminated(run.info.run_id, "FINISHED")
+
+
+def _register(client: Any, run: Any, report: Report, won: Entry) -> None:  # noqa: ANN401
+    """The winner's files as a version of the problem's model, alias ``champion``."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 (as above)
+
+    name = f"adrs.{report.problem}"
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    filters = f"name = '{name}' and run_id = '{run.info.run_id}'"
+    if client.search_model_versions(filters):
+        return
+    version = client.create_model_version(
+        name,
+        source=f"runs:/{run.info.run_id}/policy",
+        run_id=run.info.run_id,
+        tags={"candidate": won.candidate_id, "campaign": report.name, **won.tags},
+        description=won.name,
+    )
+    client.set_registered_model_alias(name, "champion", version.version)
+
+
+def _rounded(value: float) -> float:
+    """Six significant digits; MLflow's table prints all it gets."""
+    return float(f"{value:.6g}")
