@@ -193,7 +193,7 @@ class Columns:
             self.__dict__[column.name] = row
 
     def __len__(self) -> int:
-        return self._values.shape[1]
+        return int(self._values.shape[1])
 
 
 class EngineFacts(NamedTuple):
