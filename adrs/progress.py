@@ -1,0 +1,69 @@
+"""How a campaign goes: a live line on a terminal, now and then a line in a log."""
+
+import time
+from typing import NamedTuple, TextIO
+
+LIVE_S = 0.1
+PLAIN_S = 5.0
+
+
+class Status(NamedTuple):
+    """Where a campaign is; scores are fractions of the bound on the train split."""
+
+    best: float
+    best_seed: float
+    evaluated: int
+    wanted: int
+    valid: int
+    usd: float
+    elapsed_s: float
+
+
+class Progress:
+    """Writes a status to a stream, live where it is a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._live = stream.isatty()
+        self._last_s = -PLAIN_S if self._live else time.monotonic()
+        self._open = False
+
+    def show(self, status: Status) -> None:
+        """Show it, unless another was shown a moment ago."""
+        now_s = time.monotonic()
+        if now_s - self._last_s < (LIVE_S if self._live else PLAIN_S):
+            return
+        self._last_s = now_s
+        start, end = ("\r\x1b[2K", "") if self._live else ("", "\n")
+        self._stream.write(start + line(status) + end)
+        self._stream.flush()
+        self._open = self._live
+
+    def close(self) -> None:
+        """Leave the live line standing, if there is one."""
+        if self._open:
+            self._stream.write("\n")
+            self._stream.flush()
+            self._open = False
+
+
+def line(status: Status) -> str:
+    """A status in words."""
+    gain = status.best - status.best_seed
+    valid = status.valid / status.evaluated if status.evaluated else 1.0
+    return (
+        f"best {status.best:.4f} ({gain:+.4f} on the best seed {status.best_seed:.4f})"
+        f" | {status.evaluated}/{status.wanted} evaluated, {valid:.0%} valid"
+        f" | ${status.usd:.2f} | {_left(status)} left"
+    )
+
+
+def _left(status: Status) -> str:
+    if not status.evaluated:
+        return "?"
+    rate_s = status.elapsed_s / status.evaluated
+    left_s = round(rate_s * max(0, status.wanted - status.evaluated))
+    if left_s < 60:
+        return f"{left_s} s"
+    hours, minutes = divmod(left_s // 60, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"

@@ -1,0 +1,115 @@
+"""A simulation as a timeline that ui.perfetto.dev opens (Chrome trace-event JSON).
+
+One track a request: queued, prefill, decode, preempted. The engine's steps are
+counters. Times are microseconds of simulated time.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from evaluators.scenario import Scenario
+from evaluators.sim.run import Run
+
+PS_PER_US = 1e6
+ENGINE, REQUESTS = 1, 2
+
+
+def render(scenario: Scenario, run: Run) -> str:
+    """The timeline's JSON text."""
+    events = [
+        _name("process_name", ENGINE, 0, f"engine {scenario.deployment.name}"),
+        _name("process_name", REQUESTS, 0, f"requests of {scenario.name}"),
+        *_counters(run),
+        *_tracks(scenario, run),
+    ]
+    return json.dumps({"displayTimeUnit": "ms", "traceEvents": events}, indent=None)
+
+
+def _counters(run: Run) -> Iterator[dict[str, Any]]:
+    """What the engine does, whenever that changes; zero while it is idle."""
+    steps = run.steps
+    end_ps, before = 0, (0, 0, 0.0)
+    columns = (
+        steps.start_ps,
+        steps.count,
+        steps.first_ps,
+        steps.growth_ps,
+        steps.decodes,
+        steps.prefill_tokens,
+    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    for start_ps, count, first_ps, growth_ps, decodes, prefill in rows:
+        if start_ps > end_ps:
+            yield from _steps(end_ps, (0, 0, 0.0))
+            before = (0, 0, 0.0)
+        now = (decodes, prefill, first_ps / 1e9)
+        if now != before:
+            yield from _steps(start_ps, now)
+        before = now
+        end_ps = start_ps + count * first_ps + growth_ps * (count * (count - 1) // 2)
+    yield from _steps(end_ps, (0, 0, 0.0))
+
+
+def _steps(at_ps: int, values: tuple[int, int, float]) -> Iterator[dict[str, Any]]:
+    names = ("decoding requests", "prefill tokens", "step ms")
+    for name, value in zip(names, values, strict=True):
+        yield {
+            "name": name,
+            "ph": "C",
+            "pid": ENGINE,
+            "ts": at_ps / PS_PER_US,
+            "args": {name: value},
+        }
+
+
+def _tracks(scenario: Scenario, run: Run) -> Iterator[dict[str, Any]]:
+    trace = scenario.trace
+    moves: list[list[tuple[int, str]]] = [[] for _ in range(len(trace))]
+    for decision in run.decisions:
+        moves[decision.row].append((decision.at_ps, decision.kind))
+    for row in range(len(trace)):
+        prompt, output = int(trace.prompt_tokens[row]), int(trace.output_tokens[row])
+        title = f"{row}: {prompt} in, {output} out, tenant {int(trace.tenant[row])}"
+        yield _name("thread_name", REQUESTS, row, title)
+        yield from _spans(row, scenario, run, moves[row])
+
+
+def _spans(
+    row: int, scenario: Scenario, run: Run, moves: list[tuple[int, str]]
+) -> Iterator[dict[str, Any]]:
+    """Where the request was, from its arrival to its end."""
+    points = [(int(scenario.trace.arrived_ps[row]), "queued")]
+    points += [(at, "preempted" if kind == "preempt" else "") for at, kind in moves]
+    first_ps, end_ps = int(run.first_token_ps[row]), int(run.finished_ps[row])
+    if first_ps >= 0:
+        points.append((first_ps, "decode"))
+    points.sort(key=lambda point: point[0])
+    if end_ps < 0:
+        end_ps = points[-1][0]
+    ends = [at for at, _ in points[1:]] + [end_ps]
+    for (start_ps, where), until_ps in zip(points, ends, strict=True):
+        if until_ps > start_ps:
+            name = where or ("decode" if 0 <= first_ps <= start_ps else "prefill")
+            yield _span(row, name, start_ps, until_ps)
+
+
+def _span(row: int, name: str, start_ps: int, end_ps: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "ph": "X",
+        "pid": REQUESTS,
+        "tid": row,
+        "ts": start_ps / PS_PER_US,
+        "dur": (end_ps - start_ps) / PS_PER_US,
+    }
+
+
+def _name(kind: str, process: int, thread: int, name: str) -> dict[str, Any]:
+    return {
+        "name": kind,
+        "ph": "M",
+        "pid": process,
+        "tid": thread,
+        "args": {"name": name},
+    }
