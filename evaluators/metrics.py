@@ -1,0 +1,238 @@
+"""What a run was worth to its users: latencies, utility, throughput and fairness.
+
+Quantiles are nearest-rank: the least observed value that at least that share of the
+observations does not exceed. Times are seconds. Rejected requests (larger than the
+whole KV memory, whatever the policy) have utility 0 and no latencies.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluators.scenario import Scenario
+from evaluators.sim.run import Run, Steps
+from evaluators.solo import solo_ps
+from evaluators.views import Floats, Ints
+from evaluators.workloads.trace import PS_PER_S
+
+PER_MILLE = {"p50": 500, "p90": 900, "p99": 990, "p999": 999}
+CUT_OFF_TTFTS = 10
+"""What finishes later than this many TTFT objectives after the last arrival is lost."""
+
+
+class Objectives(NamedTuple):
+    """Objectives of each request by its class, columns of shape (n,), seconds."""
+
+    ttft_s: Floats
+    tpot_s: Floats
+    gap_s: Floats
+    cut_off_s: Floats
+
+
+class Latencies(NamedTuple):
+    """Columns of shape (n,), seconds; nan where a request has none.
+
+    ``tpot_s`` is (finish - first token) / (output - 1), which is also the mean
+    inter-token latency of the request; like ``gap_s``, the longest time between two of
+    its tokens, it is nan for a single output token. ``slowdown`` is the end-to-end
+    time over what the request takes alone on an idle engine. What a run left
+    unfinished counts as ended at its cut-off.
+    """
+
+    ttft_s: Floats
+    tpot_s: Floats
+    gap_s: Floats
+    e2e_s: Floats
+    slowdown: Floats
+
+
+class Terms(NamedTuple):
+    """Factors of the utility, columns of shape (n,) in [0, 1]."""
+
+    ttft: Floats
+    tpot: Floats
+    gap: Floats
+    in_time: Floats
+
+
+def objectives(scenario: Scenario) -> Objectives:
+    """What each request was promised, and when it is given up."""
+    table = np.array([(c.ttft_s, c.tpot_s, c.gap_s) for c in scenario.classes])
+    ttft_s, tpot_s, gap_s = table[scenario.trace.slo_class].T
+    cut_off_s = scenario.trace.duration_s + CUT_OFF_TTFTS * ttft_s
+    return Objectives(ttft_s, tpot_s, gap_s, cut_off_s)
+
+
+def latencies(scenario: Scenario, run: Run) -> Latencies:
+    """Latencies of every request."""
+    trace = scenario.trace
+    arrived_s = trace.arrived_ps / PS_PER_S
+    cut_off_s = objectives(scenario).cut_off_s
+    first_s = _or_cut_off(run.first_token_ps, cut_off_s)
+    finished_s = _or_cut_off(run.finished_ps, cut_off_s)
+    served = np.ones(len(trace), dtype=bool)
+    served[list(run.rejected)] = False
+    several = served & (trace.output_tokens > 1)
+    later_tokens = np.maximum(trace.output_tokens - 1, 1)
+    e2e_s = np.where(served, finished_s - arrived_s, np.nan)
+    return Latencies(
+        ttft_s=np.where(served, first_s - arrived_s, np.nan),
+        tpot_s=np.where(several, (finished_s - first_s) / later_tokens, np.nan),
+        gap_s=np.where(several, run.longest_gap_ps / PS_PER_S, np.nan),
+        e2e_s=e2e_s,
+        slowdown=e2e_s / (solo_ps(scenario) / PS_PER_S),
+    )
+
+
+def terms(scenario: Scenario, run: Run) -> Terms:
+    """What each objective leaves of each request's utility."""
+    promised = objectives(scenario)
+    own = latencies(scenario, run)
+    finished_s = run.finished_ps / PS_PER_S
+    in_time = (run.finished_ps >= 0) & (finished_s <= promised.cut_off_s)
+    return Terms(
+        _kept(promised.ttft_s, own.ttft_s),
+        _kept(promised.tpot_s, own.tpot_s),
+        _kept(promised.gap_s, own.gap_s),
+        in_time.astype(np.float64),
+    )
+
+
+def utility(scenario: Scenario, run: Run) -> Floats:
+    """Utility of each request, shape (n,), in [0, 1].
+
+    min(1, TTFT objective / TTFT) x min(1, TPOT objective / TPOT) x min(1, gap objective
+    / longest gap), the last two 1 for a single output token; 0 when rejected or not
+    finished ten TTFT objectives of its class after the last arrival.
+    """
+    return worth(terms(scenario, run))
+
+
+def worth(factors: Terms) -> Floats:
+    """Product of the factors, shape (n,)."""
+    return factors.ttft * factors.tpot * factors.gap * factors.in_time
+
+
+def measure(scenario: Scenario, run: Run) -> dict[str, float]:
+    """Every metric of a run by name, the unit last."""
+    own = latencies(scenario, run)
+    found: dict[str, float] = {}
+    for name, column, unit in (
+        ("ttft", own.ttft_s, "_s"),
+        ("tpot", own.tpot_s, "_s"),
+        ("longest_gap", own.gap_s, "_s"),
+        ("e2e", own.e2e_s, "_s"),
+        ("slowdown", own.slowdown, ""),
+    ):
+        for statistic, value in summary(column).items():
+            found[f"{name}_{statistic}{unit}"] = value
+    for statistic, value in gap_summary(run).items():
+        found[f"itl_{statistic}_s"] = value
+    found["slowdown_max"] = _largest(own.slowdown)
+    found.update(_totals(scenario, run))
+    return found
+
+
+def _totals(scenario: Scenario, run: Run) -> dict[str, float]:
+    trace = scenario.trace
+    factors = terms(scenario, run)
+    attained = worth(factors) >= 1.0
+    span_ps = max(int(run.finished_ps.max()), int(trace.arrived_ps[-1]), 1)
+    span_s = span_ps / PS_PER_S
+    done = run.finished_ps >= 0
+    return {
+        "utility_mean": float(worth(factors).mean()),
+        "attained_share": float(attained.mean()),
+        "goodput_per_s": float(attained.sum()) / span_s,
+        "output_tokens_per_s": float(trace.output_tokens[done].sum()) / span_s,
+        "tokens_per_s": float((trace.prompt_tokens + trace.output_tokens)[done].sum())
+        / span_s,
+        "span_s": span_s,
+        "preemptions": float(run.preemptions.sum()),
+        "preemption_stall_s": float(run.stall_ps.sum()) / PS_PER_S,
+        "tenant_jain": tenant_jain(scenario, run),
+        "rejected_requests": float(len(run.rejected)),
+        "late_requests": float(np.sum(factors.in_time == 0) - len(run.rejected)),
+        "peak_blocks_share": run.peak_blocks / scenario.deployment.kv_blocks,
+    }
+
+
+def tenant_jain(scenario: Scenario, run: Run) -> float:
+    """Jain index over tenants of the mean speed of their requests.
+
+    The speed of a request is 1 / slowdown, 0 when rejected; 1 means that every tenant
+    was slowed down alike (Jain, Chiu and Hawe 1984).
+    """
+    speed = np.nan_to_num(1.0 / latencies(scenario, run).slowdown)
+    tenant = scenario.trace.tenant
+    n_requests = np.bincount(tenant)
+    present = n_requests > 0
+    share = np.bincount(tenant, weights=speed)[present] / n_requests[present]
+    squares = float(np.sum(share**2))
+    return float(np.sum(share)) ** 2 / (len(share) * squares) if squares else 1.0
+
+
+def quantile(values: Floats, per_mille: int) -> float:
+    """Nearest-rank quantile of the values that are not nan; 0 of none."""
+    known = np.sort(values[~np.isnan(values)])
+    if not known.size:
+        return 0.0
+    return float(known[_rank(known.size, per_mille) - 1])
+
+
+def summary(values: Floats) -> dict[str, float]:
+    """Mean and quantiles of the values that are not nan; 0 of none."""
+    known = values[~np.isnan(values)]
+    found = {"mean": float(known.mean()) if known.size else 0.0}
+    found.update((name, quantile(known, rank)) for name, rank in PER_MILLE.items())
+    return found
+
+
+def gap_summary(run: Run) -> dict[str, float]:
+    """Mean and exact quantiles of all gaps between two tokens of a request, seconds."""
+    steps, broken = run.steps, np.sort(run.broken_gaps_ps)
+    n_gaps = int(np.dot(steps.count, steps.gaps)) + broken.size
+    if not n_gaps:
+        return dict.fromkeys(("mean", *PER_MILLE), 0.0)
+    grown = steps.growth_ps * (steps.count * (steps.count - 1) // 2)
+    total = np.dot(steps.count * steps.first_ps + grown, steps.gaps.astype(np.float64))
+    found = {"mean": float(total + broken.sum()) / n_gaps / PS_PER_S}
+    for name, per_mille in PER_MILLE.items():
+        rank = _rank(n_gaps, per_mille)
+        found[name] = _ranked_gap(steps, broken, rank) / PS_PER_S
+    return found
+
+
+def _ranked_gap(steps: Steps, broken: Ints, rank: int) -> int:
+    """The rank-th smallest gap, by bisection on its whole picoseconds."""
+    last_ps = steps.first_ps + steps.growth_ps * (steps.count - 1)
+    low = 0
+    high = max(int(last_ps.max(initial=0)), int(broken.max(initial=0)))
+    growth = np.maximum(steps.growth_ps, 1)
+    while low < high:
+        middle = (low + high) // 2
+        behind = middle - steps.first_ps
+        within = np.where(steps.growth_ps > 0, behind // growth + 1, steps.count)
+        within = np.where(behind < 0, 0, np.minimum(within, steps.count))
+        not_above = int(np.dot(within, steps.gaps))
+        not_above += int(np.searchsorted(broken, middle, side="right"))
+        low, high = (low, middle) if not_above >= rank else (middle + 1, high)
+    return low
+
+
+def _rank(n_values: int, per_mille: int) -> int:
+    return max(1, -(-n_values * per_mille // 1000))
+
+
+def _or_cut_off(at_ps: Ints, cut_off_s: Floats) -> Floats:
+    return np.where(at_ps >= 0, at_ps / PS_PER_S, cut_off_s)
+
+
+def _kept(promised_s: Floats, own_s: Floats) -> Floats:
+    """min(1, promised / own), 1 where there is nothing to keep."""
+    return promised_s / np.fmax(own_s, promised_s)
+
+
+def _largest(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.max()) if known.size else 0.0

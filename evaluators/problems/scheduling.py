@@ -1,0 +1,135 @@
+"""What one engine runs next: admission order, victims, step budgets or whole plans."""
+
+from collections.abc import Mapping
+
+from evaluators.bounds import utility_bound
+from evaluators.evaluation import Outcome, PolicyError
+from evaluators.feedback import feedback
+from evaluators.metrics import measure
+from evaluators.problem import Hook, Standard
+from evaluators.scenario import Scenario
+from evaluators.sim.engine import simulate
+from evaluators.sim.hooks import HOOKS, VIEWS
+from evaluators.sim.laws import check
+from evaluators.sim.run import Run
+from evaluators.starvation import gate, tails
+from evaluators.views import (
+    CLASS_COLUMNS,
+    ENGINE_CONSTANTS,
+    ENGINE_SCALARS,
+    TENANT_COLUMNS,
+    Column,
+)
+
+ROUNDING = 1e-9
+"""How far a score may exceed 1 by rounding; more means that the bound is wrong."""
+
+MOST_CHARACTERS = 1500
+"""Room for the feedback of a scenario; a prompt holds a dozen of them."""
+
+BRIEF = '''\
+Decide what one LLM serving engine runs next. The engine batches continuously: in each
+step every running request that is past its prompt emits one token, and what is left of
+the step's token budget computes prompts in chunks. Requests that wait are admitted in
+the order of admit_key until one does not fit into the free KV blocks or slots. KV
+memory grows with every token; when it runs out, the engine preempts the running request
+that victim_key ranks highest (without the hook: the last admitted), drops its KV and
+recomputes it after it is admitted again. A step takes longer with more tokens: a large
+prompt chunk delays the next token of every running request.
+
+Score of a scenario: mean over all requests of
+  min(1, TTFT objective / TTFT) * min(1, TPOT objective / TPOT)
+  * min(1, gap objective / longest gap between two tokens),
+0 for what is not finished ten TTFT objectives after the last arrival; times a
+starvation factor (the P99 TTFT and P99 longest gap of every group of service class and
+prompt length may reach 1.5x that of first come, first served, or the objective); over a
+bound that no policy can exceed. Loads range from half to 1.2x of what first come, first
+served sustains. TTFT is the time from arrival to the first token, TPOT the mean time
+per later token.
+
+Decisions cost nothing but must be cheap (numpy on a few hundred rows). Output lengths
+are known only as predicted_tokens, with an error.
+
+Ideas: a request that is hopelessly late gains little from hurrying; short prompts cost
+others little; admitting less keeps gaps and preemptions rare under pressure.
+
+Example of a policy:
+"""Shortest prompt first, aged so that a long prompt cannot starve."""
+
+
+class AgedShortestPrompt:
+    forgiveness = 400.0  # prompt tokens forgiven per second of waiting
+
+    def admit_key(self, waiting, engine):
+        waited_s = engine.now_s - waiting.arrived_s
+        return waiting.prompt_tokens - self.forgiveness * waited_s
+'''
+
+
+class Scheduling:
+    """Serve a scenario with one engine under a policy and score its users' utility."""
+
+    name = "scheduling"
+    brief = BRIEF
+    hooks: tuple[Hook, ...] = HOOKS
+    views: Mapping[str, tuple[Column, ...]] = {
+        **VIEWS,
+        "engine": (*ENGINE_SCALARS, *ENGINE_CONSTANTS),
+        "engine.tenants": TENANT_COLUMNS,
+        "engine.classes": CLASS_COLUMNS,
+    }
+
+    def standard(self, scenario: Scenario) -> Standard:
+        """Bound of the mean utility, and the tails of the engine's own rules."""
+        run = simulate(scenario, None)
+        check(scenario, run)
+        return Standard(utility_bound(scenario), tails(scenario, run))
+
+    def evaluate(
+        self, policy: object, scenario: Scenario, standard: Standard
+    ) -> Outcome:
+        """Serve, check the laws, score: mean utility x starvation gate / bound.
+
+        A policy's fault is an outcome with a failure and score 0. Raises
+        ``RuntimeError`` when the score exceeds 1, ``AssertionError`` when a law is
+        broken: both are our bugs.
+        """
+        try:
+            run = simulate(scenario, policy)
+        except PolicyError as error:
+            failure = error.failure
+            text = f"Failed ({failure.kind}): {failure.message}"
+            return Outcome(scenario.name, scenario.regime, 0.0, {}, text, failure)
+        check(scenario, run)
+        return judged(scenario, run, standard)
+
+
+def judged(scenario: Scenario, run: Run, standard: Standard) -> Outcome:
+    """Outcome of a finished run."""
+    metrics = measure(scenario, run)
+    barrier = gate(scenario, run, standard.tails)
+    value = metrics["utility_mean"] * barrier.factor
+    score = value / standard.bound if standard.bound > 0 else 1.0
+    if score > 1.0 + ROUNDING:
+        raise RuntimeError(
+            f"scenario {scenario.name}: mean utility {value:.9f} exceeds the bound "
+            f"{standard.bound:.9f} that no policy can exceed"
+        )
+    metrics |= {"starvation_factor": barrier.factor, "utility_bound": standard.bound}
+    metrics |= {"questions": float(run.questions), "iterations": float(run.iterations)}
+    head = (
+        f"Load {scenario.regime:g}x: score {score:.4f} = mean utility "
+        f"{metrics['utility_mean']:.4f} x starvation factor {barrier.factor:.3f} / "
+        f"bound {standard.bound:.4f}.\n"
+    )
+    return Outcome(
+        scenario=scenario.name,
+        regime=scenario.regime,
+        score=min(1.0, score),
+        metrics=metrics,
+        feedback=head
+        + feedback(scenario, run, barrier, room=MOST_CHARACTERS - len(head)),
+    )
+
+
+PROBLEM = Scheduling()

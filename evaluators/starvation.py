@@ -1,0 +1,96 @@
+"""The starvation gate: no group of requests may pay for the others' utility."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluators.metrics import latencies, quantile
+from evaluators.scenario import Scenario
+from evaluators.sim.run import Run
+from evaluators.views import Ints
+
+PROMPT_BUCKETS = (0, 256, 1024, 4096)
+"""Least prompt tokens of each length bucket."""
+LEAST_REQUESTS = 5
+"""A tail of fewer requests is one request's luck: such a bucket joins its neighbour."""
+ALLOWANCE = 1.5
+"""How far a tail may exceed the reference rule's, as a factor."""
+TAIL_PER_MILLE = 990
+
+
+class Group(NamedTuple):
+    """Requests of one service class and a range of prompt lengths."""
+
+    name: str
+    slo_class: int
+    rows: Ints
+
+
+class Gate(NamedTuple):
+    """The worst factor over all tails, and the tail that it comes from."""
+
+    factor: float
+    tail: str
+    own_s: float
+    allowed_s: float
+
+
+def groups(scenario: Scenario) -> tuple[Group, ...]:
+    """Groups of a scenario by class, then length; every request is in exactly one.
+
+    Depends on the trace only. Buckets are joined from short to long until they hold
+    ``LEAST_REQUESTS``; what remains joins the last one.
+    """
+    found = []
+    for index, service in enumerate(scenario.classes):
+        rows = np.flatnonzero(scenario.trace.slo_class == index)
+        prompts = scenario.trace.prompt_tokens[rows]
+        for low, high in _ranges(prompts):
+            inside = rows[(prompts >= low) & (prompts < high)]
+            end = "" if high == np.inf else f"{int(high) - 1}"
+            found.append(Group(f"{service.name}/prompt {low}-{end}", index, inside))
+    return tuple(found)
+
+
+def tails(scenario: Scenario, run: Run) -> dict[str, float]:
+    """P99 TTFT and P99 longest gap of every group, seconds, by name."""
+    own = latencies(scenario, run)
+    found = {}
+    for group in groups(scenario):
+        for name, column in (("ttft", own.ttft_s), ("gap", own.gap_s)):
+            tail = quantile(column[group.rows], TAIL_PER_MILLE)
+            found[f"{group.name}/{name}_p99_s"] = tail
+    return found
+
+
+def gate(scenario: Scenario, run: Run, reference: Mapping[str, float]) -> Gate:
+    """Worst of min(1, allowed / own) over the tails of all groups.
+
+    Allowed is the larger of 1.5 x the reference rule's tail and the objective: a group
+    whose tail is within its own objective starves nobody.
+    """
+    own = tails(scenario, run)
+    worst = Gate(1.0, "", 0.0, 0.0)
+    for group in groups(scenario):
+        service = scenario.classes[group.slo_class]
+        for name, objective_s in (("ttft", service.ttft_s), ("gap", service.gap_s)):
+            tail = f"{group.name}/{name}_p99_s"
+            allowed_s = max(ALLOWANCE * reference[tail], objective_s)
+            if own[tail] * worst.factor > allowed_s:
+                worst = Gate(allowed_s / own[tail], tail, own[tail], allowed_s)
+    return worst
+
+
+def _ranges(prompts: Ints) -> list[tuple[int, float]]:
+    """Half-open prompt ranges that hold at least ``LEAST_REQUESTS`` each."""
+    starts: list[float] = []
+    start = 0.0
+    for high in (*PROMPT_BUCKETS[1:], np.inf):
+        if np.sum((prompts >= start) & (prompts < high)) >= LEAST_REQUESTS:
+            starts.append(start)
+            start = high
+    if not starts:
+        return [(0, np.inf)] if prompts.size else []
+    return [(int(low), high) for low, high in pairwise((*starts, np.inf))]
