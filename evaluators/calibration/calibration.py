@@ -1,5 +1,6 @@
 """A calibration: the step time of one model on one GPU, and how far to trust it."""
 
+import itertools
 import json
 from dataclasses import dataclass, fields
 from importlib.resources import files
@@ -117,13 +118,13 @@ def _error(data: object) -> StepError:
 
 
 def _step_time(data: object) -> StepTime:
-    tables = ("tokens_ps", "decodes_ps", "context_ps")
-    scalars = ("prefill_token_ps", "prefill_work_ps", "longest_context_ps")
-    found = _checked_keys(data, {*tables, *scalars}, "step_time")
-    return StepTime(
-        **{key: expanded(found[key], key) for key in tables},
-        **{key: _whole(found[key], key, least=0) for key in scalars},
-    )
+    keys = {field.name for field in fields(StepTime)}
+    found = _checked_keys(data, keys, "step_time")
+    values = {
+        key: expanded(value, key) if isinstance(value, list) else _whole(value, key, 0)
+        for key, value in found.items()
+    }
+    return StepTime(**cast("dict[str, Any]", values))
 
 
 def expanded(knots: list[list[int]], name: str) -> tuple[int, ...]:
@@ -136,7 +137,7 @@ def expanded(knots: list[list[int]], name: str) -> tuple[int, ...]:
     if not whole or whole[0][0] != 0:
         raise ValueError(f"{name}: the first knot must be at count 0")
     table = [whole[0][1]]
-    for (x0, y0), (x1, y1) in zip(whole, whole[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(whole):
         if x1 <= x0:
             raise ValueError(f"{name}: knot at count {x1} comes after {x0}")
         steps = range(1, x1 - x0 + 1)
@@ -171,7 +172,10 @@ def _checked_keys(data: object, keys: set[str], where: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ValueError(f"{where} is {type(data).__name__}; expected an object")
     found = cast("dict[str, Any]", data)
-    for problem, names_ in (("unknown", found.keys() - keys), ("missing", keys - found.keys())):
+    for problem, names_ in (
+        ("unknown", found.keys() - keys),
+        ("missing", keys - found.keys()),
+    ):
         if names_:
             raise ValueError(f"{problem} keys in {where}: {', '.join(sorted(names_))}")
     return found

@@ -58,20 +58,21 @@ def fit(kernels: Kernels, kept: Kept) -> dict[str, Any]:
     """Step-time knots (integer picoseconds, 6 significant digits) of the kept part.
 
     Everything but attention becomes an increasing table by tokens. Decode attention is
-    a constant by batch plus one price per KV token; prefill attention a constant plus
-    prices per token and per unit of work. Both fits are least squares of the error
-    relative to the whole step, coefficients not negative.
+    a constant by batch plus one price per KV token, the same for all batches so that
+    a request more never makes a step faster. Prefill attention is a constant, paid
+    where nothing decodes, plus prices per token and per unit of work. Both fits are
+    least squares of the error relative to the whole step, coefficients not negative.
     """
     tokens = kept.tokens(kernels.tokens)
     sizes, layers = kernels.tokens[tokens], increasing(kernels.layers_ps[tokens])
     batches, constants, context_ps = _decode(kernels, kept)
     start_ps, token_ps, work_ps = _prefill(kernels, kept)
     head = np.interp(batches, kernels.rows, kernels.head_ps)
-    decodes = increasing(head + constants)
-    first = [[0, six_digits(float(kernels.head_ps[0] + start_ps))]]
+    alone_ps = kernels.head_ps[0] + start_ps
+    decodes = increasing(np.concatenate([[alone_ps], head + constants]))
     return {
         "tokens_ps": [[0, 0], *knots(sizes, layers)],
-        "decodes_ps": first + knots(batches, decodes),
+        "decodes_ps": knots(np.concatenate([[0.0], batches]), decodes),
         "context_ps": [[0, six_digits(context_ps)]],
         "prefill_token_ps": six_digits(token_ps),
         "prefill_work_ps": six_digits(work_ps),
@@ -132,9 +133,16 @@ def increasing(values: Floats) -> Floats:
 
 
 def knots(sizes: Floats, values_ps: Floats) -> list[list[int]]:
-    """Knots [size, picoseconds] of a table, picoseconds to 6 significant digits."""
+    """Knots [size, picoseconds] of a table, picoseconds to 6 significant digits.
+
+    Inside a flat stretch no knots are needed.
+    """
     pairs = zip(sizes.tolist(), values_ps.tolist(), strict=True)
-    return [[int(size), six_digits(value)] for size, value in pairs]
+    made = [[int(size), six_digits(value)] for size, value in pairs]
+    flat = [made[i - 1][1] == made[i + 1][1] for i in range(1, len(made) - 1)]
+    return [
+        k for k, inside in zip(made, [False, *flat, False], strict=True) if not inside
+    ]
 
 
 def six_digits(value: float) -> int:

@@ -75,7 +75,12 @@ def _step_time(fit: dict) -> dict:
             [0, prefill[0]],
             *([count, part[0] + part[2] * count] for count, part in pieces),
         ],
-        "context_ps": [[0, small[1]], [split - 1, small[1]], [split, large[1]], [split + 1, large[1]]],
+        "context_ps": [
+            [0, small[1]],
+            [split - 1, small[1]],
+            [split, large[1]],
+            [split + 1, large[1]],
+        ],
         "prefill_token_ps": prefill[1],
         "prefill_work_ps": prefill[2],
         "longest_context_ps": 0,
@@ -86,7 +91,9 @@ def _kv_tokens(path: Path, model: str, tp: int) -> int:
     with path.open() as file:
         rows = list(csv.DictReader(file))
     key = (f"facebook/{model}", str(tp), "1")
-    return next(int(r["max_num_tokens"]) for r in rows if (r["model"], r["tp"], r["pp"]) == key)
+    return next(
+        int(r["max_num_tokens"]) for r in rows if (r["model"], r["tp"], r["pp"]) == key
+    )
 
 
 if __name__ == "__main__":

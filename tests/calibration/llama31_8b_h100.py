@@ -82,8 +82,8 @@ ASSUMPTIONS = [
 ]
 KV_SOURCE = (
     "derived, not measured: a vLLM on H100 80 GB with Llama-2-7B had 7462 blocks of "
-    "16 tokens (inference-sim/training, gpu_memory_utilization 0.9); the same memory "
-    "less 8.03e9 parameters of 2 bytes, at 131072 bytes a token"
+    "16 tokens (inference-sim/training, kv_blocks_total_gpu); the same memory less "
+    "8.03e9 parameters of 2 bytes, at 131072 bytes a token"
 )
 
 
@@ -95,7 +95,9 @@ def read(folder: Path) -> Kernels:
     layer = sum(_gemm_ps(gemm, k, n) for k, n in MODEL.layer_matrices(1))
     rows = sizes <= MAX_BATCH
     decode = _attention(folder, "generation")
-    decode = decode[(decode.batch_size * decode.kv <= KV_TOKENS) & (decode.batch_size <= MAX_BATCH)]
+    decode = decode[
+        (decode.batch_size * decode.kv <= KV_TOKENS) & (decode.batch_size <= MAX_BATCH)
+    ]
     prefill = _attention(folder, "context")
     prefill = prefill[prefill.batch_size * prefill.isl <= MAX_TOKENS]
     return Kernels(
@@ -131,7 +133,9 @@ def _between(sizes: np.ndarray, size: int) -> list[tuple[int, float]]:
 
 
 def _attention(folder: Path, phase: str) -> pd.DataFrame:
-    table = pd.read_parquet(folder / f"attention/vllm/0.24.0/{phase}_attention_perf.parquet")
+    table = pd.read_parquet(
+        folder / f"attention/vllm/0.24.0/{phase}_attention_perf.parquet"
+    )
     own = (
         (table.num_heads == MODEL.heads)
         & (table.num_key_value_heads == MODEL.kv_heads)
@@ -145,7 +149,12 @@ def _attention(folder: Path, phase: str) -> pd.DataFrame:
 def _elementwise_ps(tokens: np.ndarray) -> np.ndarray:
     kv = MODEL.kv_heads * MODEL.head_dim
     elements = 8 * MODEL.hidden + 2 * (MODEL.hidden + kv) + 4 * kv + 3 * MODEL.ffn
-    moved_s = tokens * elements * MODEL.weight_bytes / (GPU.bytes_per_s * ELEMENTWISE_BANDWIDTH)
+    moved_s = (
+        tokens
+        * elements
+        * MODEL.weight_bytes
+        / (GPU.bytes_per_s * ELEMENTWISE_BANDWIDTH)
+    )
     return MODEL.layers * (ELEMENTWISE_KERNELS * ELEMENTWISE_START_S + moved_s) * 1e12
 
 
@@ -180,7 +189,9 @@ def errors(kernels: Kernels) -> dict:
 
 def step_time(tables: dict) -> StepTime:
     """The step time of fitted knots."""
-    return StepTime(**{k: expanded(v, k) if isinstance(v, list) else v for k, v in tables.items()})
+    return StepTime(**{
+        k: expanded(v, k) if isinstance(v, list) else v for k, v in tables.items()
+    })
 
 
 def _outside(held: set[int]):
@@ -188,7 +199,9 @@ def _outside(held: set[int]):
 
 
 def _decode(kernels: Kernels, step: StepTime, low: int, high: int) -> tuple:
-    rows = np.isin(kernels.batch, list(HELD_BATCH)) | np.isin(kernels.context, list(HELD_CONTEXT))
+    rows = np.isin(kernels.batch, list(HELD_BATCH)) | np.isin(
+        kernels.context, list(HELD_CONTEXT)
+    )
     rows &= (kernels.batch >= low) & (kernels.batch <= high) & (kernels.context >= 64)
     n, context = kernels.batch[rows], kernels.context[rows]
     own = [_duration(step, 0, 0, b, c) for b, c in zip(n, context, strict=True)]
@@ -198,25 +211,45 @@ def _decode(kernels: Kernels, step: StepTime, low: int, high: int) -> tuple:
 def _prefill(kernels: Kernels, step: StepTime) -> tuple:
     tokens = kernels.prompts * kernels.length
     rows = np.isin(kernels.length, list(HELD_LENGTH)) & (tokens >= 64)
-    own = [_duration(step, t, w) for t, w in zip(tokens[rows], (tokens * kernels.length)[rows], strict=True)]
-    return np.array(own), kernels.linear_ps(tokens, kernels.prompts)[rows] + kernels.prefill_ps[rows]
+    own = [
+        _duration(step, t, w)
+        for t, w in zip(tokens[rows], (tokens * kernels.length)[rows], strict=True)
+    ]
+    return np.array(own), kernels.linear_ps(tokens, kernels.prompts)[
+        rows
+    ] + kernels.prefill_ps[rows]
 
 
 def _mixed(kernels: Kernels, step: StepTime) -> tuple:
     own, true = [], []
-    chunks = (kernels.prompts == 1) & np.isin(kernels.length, list(HELD_LENGTH)) & (kernels.length >= 128)
-    decodes = np.isin(kernels.batch, list(HELD_BATCH)) & np.isin(kernels.context, list(HELD_CONTEXT))
-    for k, chunk_ps in zip(kernels.length[chunks], kernels.prefill_ps[chunks], strict=True):
+    chunks = (
+        (kernels.prompts == 1)
+        & np.isin(kernels.length, list(HELD_LENGTH))
+        & (kernels.length >= 128)
+    )
+    decodes = np.isin(kernels.batch, list(HELD_BATCH)) & np.isin(
+        kernels.context, list(HELD_CONTEXT)
+    )
+    for k, chunk_ps in zip(
+        kernels.length[chunks], kernels.prefill_ps[chunks], strict=True
+    ):
         for n, c, decode_ps in zip(
-            kernels.batch[decodes], kernels.context[decodes], kernels.decode_ps[decodes], strict=True
+            kernels.batch[decodes],
+            kernels.context[decodes],
+            kernels.decode_ps[decodes],
+            strict=True,
         ):
             own.append(_duration(step, k, k * k, n, c))
             true.append(float(kernels.linear_ps(k + n, n)) + chunk_ps + decode_ps)
     return np.array(own), np.array(true)
 
 
-def _duration(step: StepTime, tokens: float, work: float, n: float = 0, context: float = 0) -> int:
-    return step.duration_ps(Batch(int(tokens), int(work), int(n), int(n * context), int(context)))
+def _duration(
+    step: StepTime, tokens: float, work: float, n: float = 0, context: float = 0
+) -> int:
+    return step.duration_ps(
+        Batch(int(tokens), int(work), int(n), int(n * context), int(context))
+    )
 
 
 if __name__ == "__main__":
