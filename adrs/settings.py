@@ -102,11 +102,11 @@ def settings(verb: str, arguments: Arguments) -> Settings:
     for key, value in wanted:
         if (key, value) not in chosen:
             _assign(values, key, value)
-    composed = Settings(values)
+    composed = _resolved(values)
     missing = [key for key, value in composed.leaves() if value == MISSING]
     if missing:
-        name = missing[0]
-        raise SettingsError(f"adrs {verb} needs a {name}: adrs {verb} {name.upper()}")
+        word = missing[0].upper() if "." not in missing[0] else f"{missing[0]}=..."
+        raise SettingsError(f"adrs {verb} needs {missing[0]}: adrs {verb} {word}")
     return composed
 
 
@@ -125,15 +125,21 @@ def groups(verb: str) -> dict[str, tuple[str, ...]]:
 @functools.cache
 def defaults(verb: str) -> Settings:
     """The configuration of a verb without any override."""
-    return Settings(_composed(verb, ()))
+    return _resolved(_composed(verb, ()))
+
+
+def _resolved(values: dict[str, Any]) -> Settings:
+    """The values with every reference to another key or the environment replaced."""
+    plain = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
+    assert isinstance(plain, dict)
+    return Settings({str(key): value for key, value in plain.items()})
 
 
 def _composed(verb: str, chosen: tuple[str, ...]) -> dict[str, Any]:
     conf = folder("conf")
     try:
         with initialize_config_dir(str(conf), version_base="1.3"):
-            composed = compose(verb, list(chosen))
-            values = OmegaConf.to_container(composed, resolve=True)
+            values = OmegaConf.to_container(compose(verb, list(chosen)))
     except (HydraException, OmegaConfBaseException) as error:
         line = " ".join(str(error).split())
         raise SettingsError(f"cannot compose {conf / verb}.yaml: {line}") from None
@@ -194,7 +200,7 @@ def _assign(values: dict[str, Any], key: str, value: object) -> None:
 
 def _as(default: object, value: object, key: str) -> object:
     """``value``, checked to be of the kind of ``default``; None fits any."""
-    if default is None or default == MISSING or value is None:
+    if default is None or value is None or _is_open(default):
         return value
     if isinstance(default, float) and type(value) is int:
         return float(value)
@@ -205,6 +211,11 @@ def _as(default: object, value: object, key: str) -> object:
             f"{key} is {value!r}; expected {_KINDS[type(default)]}, such as {default!r}"
         )
     return value
+
+
+def _is_open(default: object) -> bool:
+    """Whether a default says nothing of its kind: missing, or a reference."""
+    return isinstance(default, str) and (default == MISSING or "${" in default)
 
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}

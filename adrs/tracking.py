@@ -75,14 +75,23 @@ class Tracker:
 
         Raises ``TrackingError`` when the store refuses.
         """
+        client = self.wait()
         try:
-            client = self._client.result()
             experiment = _experiment(client, report.problem, self._runs)
             _write(client, experiment, report)
         except _refusals() as error:
-            line = str(error).split("\n")[0]
-            raise TrackingError(f"{database(self._runs)}: {line}") from error
+            raise self._refused(error) from error
         return url(experiment)
+
+    def wait(self) -> Any:  # noqa: ANN401 (mlflow is imported lazily)
+        """The client, once the store is open; raises ``TrackingError`` if it fails."""
+        try:
+            return self._client.result()
+        except _refusals() as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> TrackingError:
+        return TrackingError(f"{database(self._runs)}: {str(error).splitlines()[0]}")
 
 
 def database(runs: Path) -> str:
@@ -105,7 +114,7 @@ def browse(runs: Path) -> str:
     return f"{program} ui --backend-store-uri {database(runs)} --port {PORT}"
 
 
-def _client(runs: Path) -> Any:  # noqa: ANN401 (mlflow is imported lazily)
+def _client(runs: Path) -> Any:  # noqa: ANN401 (as above)
     """A client of the store, made with its schema if it is not there."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"

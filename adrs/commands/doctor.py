@@ -1,0 +1,161 @@
+"""Say what works on this machine and what does not."""
+
+import json
+import os
+import platform
+import resource
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+from adrs.settings import Settings
+from adrs.terminal import say
+from adrs.tracking import Tracker, TrackingError
+
+PACKAGES = ("numpy", "hydra-core", "joblib", "mlflow", "openai")
+LEAST_DISK_BYTES = 1 << 30
+
+
+class Finding(NamedTuple):
+    """One thing looked at; ``works`` is None for what is merely absent."""
+
+    name: str
+    works: bool | None
+    detail: str
+
+
+def run(settings: Settings) -> int:
+    """Print every finding; 0 when all that a first run needs works."""
+    findings = [check() for check in _checks()]
+    findings.append(_data(settings.data))
+    if settings.format == "json":
+        say(json.dumps([finding._asdict() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            word = {True: "works", False: "FAILS", None: "none"}[finding.works]
+            say(f"{word:<6} {finding.name:<22} {finding.detail}")
+    return int(any(finding.works is False for finding in findings))
+
+
+def _checks() -> tuple[Callable[[], Finding], ...]:
+    return (
+        _python,
+        *(partial(_package, name) for name in PACKAGES),
+        _ours,
+        _foreign,
+        _cores,
+        _limits,
+        _sqlite,
+        _runs,
+        _tracking,
+        _endpoint,
+    )
+
+
+def _python() -> Finding:
+    detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    fits = sys.version_info >= (3, 11) and platform.system() == "Linux"
+    return Finding("python", fits, detail + ("" if fits else "; needs 3.11, Linux"))
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, version(name))
+    except PackageNotFoundError:
+        return Finding(name, False, f"not installed: pip install {name}")
+
+
+def _ours() -> Finding:
+    try:
+        return Finding("adrs-harness", True, version("adrs-harness"))
+    except PackageNotFoundError:
+        return Finding("adrs-harness", None, "not installed; runs from its checkout")
+
+
+def _foreign() -> Finding:
+    """Another project on PyPI installs a package of the same name."""
+    try:
+        found = version("adrs")
+    except PackageNotFoundError:
+        return Finding("no foreign adrs", True, "only adrs-harness provides it")
+    way_out = "pip uninstall adrs, then reinstall adrs-harness"
+    return Finding("no foreign adrs", False, f"adrs {found} overwrites it: {way_out}")
+
+
+def _cores() -> Finding:
+    usable = len(os.sched_getaffinity(0))
+    return Finding("cores", True, f"{usable} usable of {os.cpu_count()}")
+
+
+def _limits() -> Finding:
+    """A forked child over its memory limit must fail and must not take us along."""
+    child = os.fork()
+    if child == 0:
+        try:
+            resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28))
+            bytearray(1 << 29)
+            os._exit(1)
+        except MemoryError:
+            os._exit(0)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    holds = os.waitstatus_to_exitcode(status) == 0
+    detail = "a child over its memory limit " + ("fails" if holds else "GOES ON")
+    return Finding("isolation: rlimits", holds, detail)
+
+
+def _sqlite() -> Finding:
+    with tempfile.TemporaryDirectory() as place:
+        connection = sqlite3.connect(Path(place) / "probe.db")
+        mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        connection.close()
+    return Finding("sqlite", mode == "wal", f"{sqlite3.sqlite_version}, journal {mode}")
+
+
+def _runs() -> Finding:
+    """Campaigns write below the caller's folder."""
+    place = Path("runs") if Path("runs").is_dir() else Path()
+    free = shutil.disk_usage(place).free
+    fits = os.access(place, os.W_OK) and free > LEAST_DISK_BYTES
+    writable = "writable" if os.access(place, os.W_OK) else "NOT writable"
+    detail = f"{place.resolve()} is {writable}, {free / 1e9:.0f} GB free"
+    return Finding("runs folder", fits, detail)
+
+
+def _tracking() -> Finding:
+    start_s = time.monotonic()
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            Tracker(Path(place)).wait()
+        except TrackingError as error:
+            return Finding("mlflow store", False, f"{error}; or use tracking=off")
+    took_s = time.monotonic() - start_s
+    return Finding("mlflow store", True, f"a fresh one opens in {took_s:.1f} s")
+
+
+def _endpoint() -> Finding:
+    """The key itself is never shown."""
+    url = os.environ.get("OPENAI_BASE_URL")
+    has_key = "set" if os.environ.get("OPENAI_API_KEY") else "not set"
+    if url is None and has_key == "not set":
+        detail = "OPENAI_BASE_URL and OPENAI_API_KEY not set; llm=offline needs neither"
+        return Finding("model endpoint", None, detail)
+    return Finding("model endpoint", True, f"{url or 'OpenAI'}, key {has_key}")
+
+
+def _data(folder: str | None) -> Finding:
+    if folder is None:
+        detail = "ADRS_DATA not set; the synthetic workload needs none, else adrs fetch"
+        return Finding("recorded traces", None, detail)
+    if not Path(folder).is_dir():
+        return Finding("recorded traces", False, f"{folder} is not a folder")
+    files = sorted(file for file in Path(folder).rglob("*") if file.is_file())
+    return Finding("recorded traces", bool(files), f"{len(files)} files in {folder}")
