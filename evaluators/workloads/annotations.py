@@ -48,4 +48,4 @@ def paced_ps(arrived: NDArray[np.float64], rate_per_s: float) -> Ints:
     since = arrived - arrived[0]
     if since[-1] > 0:
         since = since * (len(since) / rate_per_s / since[-1])
-    return np.rint(since * PS_PER_S).astype(np.int64)
+    return np.asarray(np.rint(since * PS_PER_S).astype(np.int64))

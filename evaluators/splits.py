@@ -1,0 +1,71 @@
+"""The scenarios of a split: load regimes times seeds of one workload on one service."""
+
+from dataclasses import dataclass
+
+from evaluators.calibration.step_time import StepTime
+from evaluators.scenario import Deployment, Scenario, ServiceClass, Split
+from evaluators.workloads.classes import CLASSES
+from evaluators.workloads.workload import Workload
+
+REGIMES = (0.5, 0.8, 1.0, 1.2)
+"""Load as multiples of the capacity of the engine's own rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What serves the requests, how fast, and what it promises.
+
+    ``calibration`` names the step-time model and whether it was measured.
+    """
+
+    deployment: Deployment
+    step_time: StepTime
+    calibration: str
+    classes: tuple[ServiceClass, ...] = CLASSES
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many scenarios a split has: ``seeds`` of ``n_requests`` at each regime."""
+
+    seeds: int
+    n_requests: int
+    regimes: tuple[float, ...] = REGIMES
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a plan without scenarios or without load."""
+        if self.seeds < 1 or not self.regimes:
+            raise ValueError(
+                f"a split of {self.seeds} seeds at regimes {self.regimes} is empty"
+            )
+        if min(self.regimes) <= 0:
+            raise ValueError(f"regimes are {self.regimes}; expected all above 0")
+
+
+def draw_split(
+    workload: Workload,
+    service: Service,
+    split: Split,
+    plan: Plan,
+    capacity_per_s: float,
+) -> tuple[Scenario, ...]:
+    """Scenarios of a split, every regime once before the next seed.
+
+    No two scenarios share a seed, and a larger plan begins with the smaller one's.
+    Raises ``ValueError`` when the workload cannot give so many requests.
+    """
+    numbered = enumerate(plan.regimes * plan.seeds)
+    return tuple(
+        Scenario(
+            name=f"{workload.name}/{regime}x/seed {seed}",
+            split=split,
+            regime=regime,
+            trace=workload.draw(split, seed, regime * capacity_per_s, plan.n_requests),
+            deployment=service.deployment,
+            step_time=service.step_time,
+            classes=service.classes,
+            calibration=service.calibration,
+            prediction_error=workload.prediction_error,
+        )
+        for seed, regime in numbered
+    )
