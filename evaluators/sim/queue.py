@@ -1,0 +1,95 @@
+"""Requests waiting for admission: first come first served, or ranked by a policy."""
+
+from bisect import insort
+from collections import deque
+
+from evaluators.views import Floats
+
+INFINITY = float("inf")
+
+
+class FirstCome:
+    """The engine's own order: preempted requests first, then by arrival."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self) -> None:
+        self._rows: deque[int] = deque()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def arrive(self, row: int) -> None:
+        """A request joins at the end."""
+        self._rows.append(row)
+
+    def again(self, row: int) -> None:
+        """A preempted request joins at the front."""
+        self._rows.appendleft(row)
+
+    def head(self) -> int:
+        """Row to be admitted next."""
+        return self._rows[0]
+
+    def is_held(self) -> bool:
+        """Whether the head is held back while anything runs: never."""
+        return False
+
+    def pop(self) -> None:
+        """The head was admitted."""
+        self._rows.popleft()
+
+    def rows(self) -> list[int]:
+        """Waiting rows, as a policy is shown them."""
+        return sorted(self._rows)
+
+    def rank(self, keys: Floats) -> None:
+        """No policy ranks this queue."""
+        raise AssertionError("a first-come queue is not ranked")
+
+
+class Ranked:
+    """A policy's order, held until the next ranking; ties go to the earlier arrival."""
+
+    __slots__ = ("_held", "_order", "_rows")
+
+    def __init__(self) -> None:
+        self._rows: list[int] = []
+        self._order: list[int] = []
+        self._held = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def arrive(self, row: int) -> None:
+        """A request joins; it has no rank before the next ranking."""
+        insort(self._rows, row)
+
+    again = arrive
+
+    def head(self) -> int:
+        """Row to be admitted next: of those unranked, the earliest arrival."""
+        return self._order[-1] if self._order else self._rows[0]
+
+    def is_held(self) -> bool:
+        """Whether the head is held back while anything runs."""
+        return 0 < len(self._order) <= self._held
+
+    def pop(self) -> None:
+        """The head was admitted."""
+        row = self._order.pop() if self._order else self._rows[0]
+        self._rows.remove(row)
+
+    def rows(self) -> list[int]:
+        """Waiting rows in order of arrival, as a policy is shown them."""
+        return self._rows
+
+    def rank(self, keys: Floats) -> None:
+        """Take over the keys of ``rows()``: the lowest is next, inf is held back."""
+        order = keys.argsort(kind="stable")[::-1].tolist()
+        self._order = [self._rows[i] for i in order]
+        self._held = int((keys == INFINITY).sum())
+
+    def unrank(self) -> None:
+        """Forget the ranks: a single request needs none."""
+        self._order = []

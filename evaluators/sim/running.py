@@ -1,0 +1,230 @@
+"""Requests that hold KV memory, how far they are, and what a step does to them."""
+
+from evaluators.scenario import Scenario
+from evaluators.sim.clock import Clock, total_ps
+from evaluators.sim.decodes import Decodes
+from evaluators.sim.panel import Panel, n_tenants
+from evaluators.sim.progress import Progress
+from evaluators.sim.recorder import Recorder, Segment
+from evaluators.sim.tenants import Tenants
+from evaluators.views import Engine, Running
+from evaluators.workloads.trace import PS_PER_S
+
+
+class RunningSet:
+    """The running set of one engine, its memory and its clock.
+
+    ``rows`` are in running order. A running row is in exactly one of ``decodes`` (emits
+    a token in every step), ``partials`` (prefill not done) and ``paused`` (past its
+    prefill, but without a token in the last step). ``goal`` is the number of computed
+    tokens at which a request emits next; it is current for rows outside ``decodes``.
+    """
+
+    def __init__(self, scenario: Scenario, panel: Panel) -> None:
+        trace, n = scenario.trace, len(scenario.trace)
+        self.deployment = scenario.deployment
+        self.panel, self.record = panel, Recorder(n)
+        self.progress = Progress(scenario)
+        self.clock = Clock(scenario.step_time, scenario.deployment)
+        self.decodes = Decodes(n, scenario.deployment.block_tokens)
+        self.tenants = Tenants(trace.tenant.tolist(), n_tenants(scenario))
+        self.rows: dict[int, None] = {}
+        self.partials: dict[int, None] = {}
+        self.paused: dict[int, None] = {}
+        self.goal: list[int] = trace.prompt_tokens.tolist()
+        self.output: list[int] = trace.output_tokens.tolist()
+        self.computed = [0] * n
+        self.generated = [0] * n
+        self.last_token_ps = [-1] * n
+        self._segment_start = [0] * n
+        self.now_ps = self.last_step_ps = 0
+        self.free = self.least_free = scenario.deployment.kv_blocks
+
+    def blocks(self, tokens: int) -> int:
+        """KV blocks that hold so many tokens."""
+        return -(-tokens // self.deployment.block_tokens)
+
+    def computed_tokens(self, row: int) -> int:
+        """Computed tokens of a running request."""
+        if self.decodes.finish[row] >= 0:
+            return self.decodes.computed(row)
+        return self.computed[row]
+
+    # -- membership --------------------------------------------------------------
+
+    def admit(self, row: int) -> None:
+        """A waiting request joins; it holds no memory before its first chunk."""
+        self.rows[row] = self.partials[row] = None
+        self.tenants.run(row)
+        self.record.admit(row, self.now_ps)
+
+    def preempt(self, row: int) -> None:
+        """A request leaves with its memory freed, to be recomputed; see ``panel``."""
+        if self.decodes.finish[row] >= 0:
+            self._stop_decoding(row)
+        self.partials.pop(row, None)
+        self.paused.pop(row, None)
+        self.rows.pop(row, None)
+        self.free += self.blocks(self.computed[row])
+        self.computed[row] = 0
+        self.tenants.preempt(row)
+        self.record.preempt(row, self.now_ps)
+        needed = self.blocks(self.goal[row])
+        last = self.last_token_ps[row]
+        self.panel.update(row, self.generated[row], needed, last)
+
+    def pause(self, row: int) -> None:
+        """A decoding request gets no token in the next step."""
+        self._stop_decoding(row)
+        self.paused[row] = None
+
+    def _stop_decoding(self, row: int) -> None:
+        decodes = self.decodes
+        left = decodes.remaining(row)
+        self.generated[row] = self.output[row] - left
+        self.computed[row] = decodes.remove(row)
+        self.goal[row] = self.computed[row] + 1
+        self.tenants.stop_decoding(row, decodes.step)
+        last = len(self.record.steps) - 1
+        if self._segment_start[row] <= last:
+            segment = Segment(row, self._segment_start[row], last)
+            self.record.segments.append(segment)
+        self.last_token_ps[row] = self.now_ps
+
+    def _start_decoding(self, row: int) -> None:
+        remaining = self.output[row] - self.generated[row]
+        self.decodes.add(row, self.computed[row], remaining)
+        self.tenants.start_decoding(row, self.decodes.step)
+        self._segment_start[row] = len(self.record.steps)
+
+    def _finish(self, row: int) -> None:
+        del self.rows[row]
+        self.free += self.blocks(self.computed[row])
+        self.tenants.finish(row)
+        self.record.finished_ps[row] = self.now_ps
+
+    # -- steps -------------------------------------------------------------------
+
+    def compute(
+        self, chunks: list[tuple[int, int]], woken: tuple[int, ...] = ()
+    ) -> bool:
+        """Take one step: every decoding request, ``woken`` paused ones, and chunks.
+
+        Chunks are (row, tokens). Memory is taken by ``take_blocks`` before. Returns
+        whether a request finished or ended its prefill.
+        """
+        tokens = work = 0
+        for row, k in chunks:
+            tokens += k
+            work += k * (k + 2 * self.computed[row])
+        contexts = [self.computed[row] + 1 for row in woken]
+        decodes = self.decodes
+        n = decodes.n + len(woken)
+        longest = 0
+        if self.clock.longest_ps:
+            longest = max(decodes.longest_context(), *contexts, 0)
+        context = decodes.context_tokens() + sum(contexts)
+        duration = self.clock.duration_ps((tokens, work), n, context, longest)
+        emitted = decodes.n + len(woken)
+        finished = self._pass(1, (duration, 0), n, tokens)
+        for row in woken:
+            del self.paused[row]
+            finished |= self._emit(row, 1)
+        for row, k in chunks:
+            self.tenants.prefill(row, k)
+            if self.computed[row] + k < self.goal[row]:
+                self.computed[row] += k
+                continue
+            del self.partials[row]
+            self._emit(row, k)
+            finished = True
+            emitted += 1
+        self.progress.spend(1, emitted)
+        return finished
+
+    def skip(self, steps: int) -> bool:
+        """Take so many decode-only steps; returns whether a request finished."""
+        decodes, n = self.decodes, self.decodes.n
+        self.take_blocks(decodes.blocks_over(steps))
+        first, growth = self.next_ps()
+        finished = self._pass(steps, (first, growth), n, 0)
+        self.progress.spend(steps, n)
+        return finished
+
+    def next_ps(self) -> tuple[int, int]:
+        """Duration of the next decode-only step, and how much each later one grows."""
+        decodes, clock = self.decodes, self.clock
+        longest = decodes.longest_context() if clock.longest_ps else 0
+        context = decodes.context_tokens()
+        first = clock.duration_ps((0, 0), decodes.n, context, longest)
+        return first, clock.growth_ps(decodes.n)
+
+    def take_blocks(self, blocks: int) -> None:
+        """Allocate KV blocks; there must be enough."""
+        self.free -= blocks
+        self.least_free = min(self.least_free, self.free)
+
+    def _pass(self, steps: int, ps: tuple[int, int], n: int, tokens: int) -> bool:
+        """Let time pass for equal steps, and let go of requests that are done."""
+        decodes = self.decodes
+        first, growth = ps
+        gaps = decodes.n
+        self.record.steps.append((self.now_ps, steps, first, growth, gaps, n, tokens))
+        self.now_ps += total_ps(steps, first, growth)
+        self.last_step_ps = first + growth * (steps - 1)
+        decodes.step += steps
+        rows = decodes.finished()
+        for row in rows:
+            self._stop_decoding(row)
+            self._finish(row)
+        return bool(rows)
+
+    def _emit(self, row: int, computed: int) -> bool:
+        """A token outside the aggregates; returns whether it was the last."""
+        self.computed[row] += computed
+        if self.last_token_ps[row] < 0:
+            self.record.first_token_ps[row] = self.now_ps
+        else:
+            self.record.resume(row, self.now_ps - self.last_token_ps[row])
+        self.last_token_ps[row] = self.now_ps
+        self.generated[row] += 1
+        self.goal[row] += 1
+        self.tenants.emit(row)
+        if self.generated[row] == self.output[row]:
+            self._finish(row)
+            return True
+        self._start_decoding(row)
+        return False
+
+    # -- views -------------------------------------------------------------------
+
+    def view(self) -> Running:
+        """What a policy may know of the running requests, in running order."""
+        rows = list(self.rows)
+        decodes, now = self.decodes, self.now_ps
+        computed = [self.computed_tokens(row) for row in rows]
+        generated, last = [], []
+        for row in rows:
+            decoding = decodes.finish[row] >= 0
+            left = decodes.remaining(row) if decoding else 0
+            generated.append(
+                self.output[row] - left if decoding else self.generated[row]
+            )
+            last.append(now if decoding else self.last_token_ps[row])
+        blocks = [self.blocks(tokens) for tokens in computed]
+        return self.panel.running(rows, computed, blocks, generated, last)
+
+    def engine_view(self, n_waiting: int) -> Engine:
+        """What a policy may know of the engine."""
+        decodes = self.decodes
+        paused = [self.computed[row] for row in self.paused]
+        scalars = (
+            self.now_ps / PS_PER_S,
+            self.free,
+            n_waiting,
+            len(self.rows),
+            decodes.n + len(paused),
+            decodes.computed_tokens() + sum(paused),
+            self.last_step_ps / PS_PER_S,
+        )
+        return self.panel.engine(scalars, self.tenants.columns(decodes.step))
