@@ -1,0 +1,89 @@
+"""The exams that a configuration describes: what is served, by what, at which loads."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evaluators.calibration.calibration import load as load_calibration
+from evaluators.capacity import stored_capacity_per_s
+from evaluators.problem import Exam, Problem
+from evaluators.problems import load as load_problem
+from evaluators.scenario import Deployment, Scenario, Split
+from evaluators.splits import Plan, Service, draw_split
+from evaluators.workloads.workload import Workload, build_workload
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "held_out")
+
+
+class Sitting(NamedTuple):
+    """A problem and the place where its policies are examined.
+
+    ``seeds`` says how many scenarios of each split are drawn at each of ``regimes``.
+    """
+
+    problem: Problem
+    workload: Workload
+    service: Service
+    n_requests: int
+    regimes: tuple[float, ...]
+    seeds: Mapping[Split, int]
+    capacity_per_s: float
+
+
+def sitting(
+    problem: Mapping[str, Any],
+    workload: Mapping[str, Any],
+    deployment: Mapping[str, Any],
+    capacities: Path,
+) -> Sitting:
+    """What the three sections of a configuration describe.
+
+    The capacity that loads are relative to is looked up, or searched once and kept in
+    the file ``capacities``. Raises ``ValueError`` or ``OSError`` with one line.
+    """
+    options = {key: value for key, value in workload.items() if key != "kind"}
+    built = build_workload(workload["kind"], options)
+    service = _service(deployment)
+    n_requests = problem["n_requests"]
+    return Sitting(
+        load_problem(problem["name"]),
+        built,
+        service,
+        n_requests,
+        tuple(float(regime) for regime in problem["regimes"]),
+        {split: problem[f"{split}_seeds"] for split in SPLITS},
+        stored_capacity_per_s(built, service, n_requests, capacities),
+    )
+
+
+def scenarios(at: Sitting, split: Split) -> tuple[Scenario, ...]:
+    """The scenarios of a split, every regime once before the next seed."""
+    plan = Plan(at.seeds[split], at.n_requests, at.regimes)
+    return draw_split(at.workload, at.service, split, plan, at.capacity_per_s)
+
+
+def exams(at: Sitting, split: Split) -> tuple[Exam, ...]:
+    """The scenarios of a split with what their outcomes are held against."""
+    drawn = scenarios(at, split)
+    return tuple(Exam(scenario, at.problem.standard(scenario)) for scenario in drawn)
+
+
+def halves(
+    at: Sitting, validation: tuple[Exam, ...]
+) -> tuple[tuple[Exam, ...], tuple[Exam, ...]]:
+    """The exams that pick a winner and the ones that report its gain.
+
+    Both hold every regime equally often. Raises ``ValueError`` for less than two seeds.
+    """
+    seeds = at.seeds["validation"]
+    if seeds < 2:
+        raise ValueError(f"validation_seeds is {seeds}; two halves need at least 2")
+    middle = seeds // 2 * len(at.regimes)
+    return validation[:middle], validation[middle:]
+
+
+def _service(options: Mapping[str, Any]) -> Service:
+    sizes = {key: value for key, value in options.items() if key != "calibration"}
+    calibration = load_calibration(options["calibration"])
+    stamp = f"{calibration.name} ({calibration.status})"
+    return Service(Deployment(**sizes), calibration.step_time, stamp)

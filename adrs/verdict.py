@@ -1,0 +1,115 @@
+"""Who won a campaign: picked on one half of validation, its gain read on the other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+from adrs.intervals import Gain, gain, gains_by
+
+Arm = Literal["evolved", "seed", "tuned"]
+"""tuned: the best seed with its class attributes searched at equal budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A policy that sat the validation exams; scores are in the order of the exams."""
+
+    id: str
+    arm: Arm
+    train: float
+    pick: tuple[float, ...]
+    report: tuple[float, ...]
+
+    @property
+    def validation(self) -> float:
+        """Mean score on the half that picked nobody."""
+        return sum(self.report) / len(self.report)
+
+    @property
+    def picked_by(self) -> float:
+        """Mean score on the half that picks."""
+        return sum(self.pick) / len(self.pick)
+
+
+class Comparison(NamedTuple):
+    """A winner's gain over another policy, in all and at each load."""
+
+    overall: Gain
+    by_regime: Mapping[float, Gain]
+
+    @property
+    def is_better(self) -> bool:
+        """Surely better in all, and at no load surely worse."""
+        worst_high = min(gain.high for gain in self.by_regime.values())
+        return self.overall.low > 0 and worst_high >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the validation exams say; ``regimes`` are those of the reporting half."""
+
+    contenders: tuple[Contender, ...]
+    regimes: tuple[float, ...]
+
+    @property
+    def winner(self) -> Contender | None:
+        """The evolved policy that the picking half likes best; None when none sat."""
+        return self._best("evolved")
+
+    @property
+    def best_seed(self) -> Contender:
+        """The baseline that the picking half likes best."""
+        best = self._best("seed")
+        assert best is not None, "no baseline sat the validation exams"
+        return best
+
+    @property
+    def tuned(self) -> Contender | None:
+        """The tuned baseline that the picking half likes best; None when none sat."""
+        return self._best("tuned")
+
+    def compare(self, own: Contender, other: Contender) -> Comparison:
+        """Gain of one over another on the reporting half."""
+        pairs = own.report, other.report, self.regimes
+        return Comparison(gain(*pairs), gains_by(*pairs))
+
+    def facts(self) -> dict[str, Any]:
+        """As plain values, for the journal; ``read`` is the inverse."""
+        return {
+            "contenders": [asdict(contender) for contender in self.contenders],
+            "regimes": list(self.regimes),
+        }
+
+    def _best(self, arm: Arm) -> Contender | None:
+        """Highest on the picking half; the earlier of equals."""
+        own = [contender for contender in self.contenders if contender.arm == arm]
+        return max(own, key=lambda contender: contender.picked_by, default=None)
+
+
+def read(facts: Mapping[str, Any]) -> Verdict:
+    """The verdict that ``facts`` were made of."""
+    contenders = tuple(
+        Contender(**{
+            **each,
+            "pick": tuple(each["pick"]),
+            "report": tuple(each["report"]),
+        })
+        for each in facts["contenders"]
+    )
+    return Verdict(contenders, tuple(facts["regimes"]))
+
+
+def report(name: str, comparison: Comparison) -> list[str]:
+    """The lines that say what was gained over ``name``, whatever the sign."""
+    words = "better" if comparison.is_better else "not shown to be better"
+    return [
+        f"gain over {name}: {comparison.overall} ({words})",
+        *(f"  at load {x:g}x: {g}" for x, g in comparison.by_regime.items()),
+    ]
+
+
+def split_scores(
+    scores: Sequence[float], n_pick: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Validation scores as the half that picks and the half that reports."""
+    return tuple(scores[:n_pick]), tuple(scores[n_pick:])
