@@ -89,14 +89,18 @@ def _limit_resources(limits: Limits) -> None:
     # The kernel counts whole seconds; the engine checks the fraction from outside.
     cpu_s = math.ceil(limits.cpu_s)
     memory = _address_space_bytes() + limits.memory_bytes
-    for what, soft, hard in (
+    wanted = (
         (resource.RLIMIT_AS, memory, memory),
         (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
         (resource.RLIMIT_FSIZE, 0, 0),
         (resource.RLIMIT_NOFILE, _MAX_DESCRIPTORS, _MAX_DESCRIPTORS),
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_NPROC, 0, 0),
-    ):
+    )
+    for what, soft, hard in wanted:
+        ceiling = resource.getrlimit(what)[1]
+        if ceiling != resource.RLIM_INFINITY:
+            soft, hard = min(soft, ceiling), min(hard, ceiling)
         resource.setrlimit(what, (soft, hard))
 
 

@@ -174,7 +174,7 @@ def unpack(payload: bytes) -> Parts:
         if end > size:
             raise FrameError(f"an array ends at byte {end} of {size}")
         shape = (length, width)[:dimensions]
-        if dimensions < 2 and width != 1 or not dimensions and length != 1:
+        if (length, width)[dimensions:] != (1, 1)[dimensions:]:
             raise FrameError(f"{length} x {width} numbers in {dimensions} dimensions")
         arrays.append(np.ndarray(shape, _DTYPES[code], payload, offset))
         offset = end

@@ -1,0 +1,207 @@
+"""The engine's end of the conversation with a policy in another process."""
+
+import itertools
+import json
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
+
+from adrs.zygote import Process
+from evaluators import frames
+from evaluators.child import ASK_WORDS, FAILURES
+from evaluators.confine import Limits
+from evaluators.evaluation import FailureKind, PolicyError
+from evaluators.problem import Hook
+from evaluators.views import Engine, EngineFacts, Parts, Requests, table_of
+
+TICK_S = 0.05
+"""How often the limits are checked while no answer comes."""
+
+_OWN_FAULTS = frozenset((
+    "source",
+    "interface",
+    "exception",
+    "decision",
+    "memory_limit",
+))
+"""What a policy's process may say of itself; the rest is told from outside."""
+
+
+class Conversation:
+    """Questions to one policy process and its answers, within its limits.
+
+    ``is_lost`` tells that the process closed its end: how it ended says why.
+    """
+
+    def __init__(self, process: Process, limits: Limits) -> None:
+        self.is_lost = False
+        self._process = process
+        self._limits = limits
+        self._nonces = _nonces()
+        self._subject = "the policy"
+        self._asked_at_s = 0.0
+        self._waited_s = 0.0
+        self._check_at_s = TICK_S
+        tick = struct.pack("ll", 0, int(TICK_S * 1e6))
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            process.connected.setsockopt(socket.SOL_SOCKET, option, tick)
+        self._channel = frames.Channel(
+            process.connected, frames.MAX_ANSWER_BYTES, self._check_limits
+        )
+
+    def ask(self, subject: str, kind: int, payload: bytes) -> Parts:
+        """Arrays that the policy answers; raises ``PolicyError`` for all else."""
+        self._subject = subject
+        nonce = next(self._nonces)
+        self._asked_at_s = time.monotonic()
+        try:
+            self._channel.send(nonce, kind, payload)
+            frame = self._channel.receive()
+            self._waited_s += time.monotonic() - self._asked_at_s
+            if self._waited_s > self._check_at_s:
+                self._asked_at_s = time.monotonic()
+                self._check_limits()
+                self._check_at_s = self._waited_s + TICK_S
+            return _answer(frame, nonce)
+        except frames.FrameError as error:
+            raise PolicyError("protocol", f"{subject}: {error}") from None
+        except frames.ClosedError:
+            self.is_lost = True
+            raise PolicyError("crash", f"{subject}: its process ended") from None
+
+    def tell(self, kind: int, payload: bytes) -> None:
+        """Send what needs no answer; that nobody listens shows at the next question."""
+        try:
+            self._asked_at_s = time.monotonic()
+            self._channel.send(next(self._nonces), kind, payload)
+        except frames.ClosedError:
+            self.is_lost = True
+
+    def has_stray_input(self) -> bool:
+        """Whether the policy sent something that nobody asked for."""
+        return self._channel.has_input()
+
+    def _check_limits(self) -> None:
+        """Raise ``PolicyError`` if CPU or waiting time is used up."""
+        limits = self._limits
+        if _cpu_s(self._process.id) > limits.cpu_s:
+            raise PolicyError("cpu_limit", over_cpu_limit(limits, self._subject))
+        waited_s = self._waited_s + time.monotonic() - self._asked_at_s
+        if waited_s > limits.wall_s:
+            raise PolicyError(
+                "wall_limit",
+                f"{self._subject}: no answer within {limits.wall_s:g} s, of all "
+                "questions of a scenario together",
+            )
+
+
+class RemotePolicy:
+    """A policy in another process: has the hooks it defines, and ``ask``.
+
+    Each hook sends the rows of the table that changed since the last question and the
+    parts of the views it is given, and returns arrays. Raises ``PolicyError`` with what
+    the policy did wrong, when made and when asked.
+    """
+
+    def __init__(
+        self, conversation: Conversation, source: str, hooks: Sequence[Hook]
+    ) -> None:
+        start = {"source": source, "hooks": [_described(hook) for hook in hooks]}
+        payload = json.dumps(start).encode()
+        has, ask = _start_reply(conversation.ask("the policy", frames.START, payload))
+        self.ask = ask
+        self._facts: EngineFacts | None = None
+        for index, (hook, is_there) in enumerate(zip(hooks, has, strict=True)):
+            if is_there:
+                setattr(self, hook.name, self._asking(conversation, hook, index))
+
+    def _asking(
+        self, conversation: Conversation, hook: Hook, index: int
+    ) -> Callable[..., Any]:
+        kind = frames.FIRST_HOOK + index
+        expected = 2 if hook.returns == "grants" else 1
+
+        def asked(*views: Requests | Engine) -> object:
+            self._send_facts(conversation, views)
+            payload = frames.pack(_parts(views))
+            answer = conversation.ask(hook.name, kind, payload)
+            if len(answer) != expected:
+                raise PolicyError(
+                    "protocol",
+                    f"{hook.name}: {len(answer)} arrays came; expected {expected}",
+                )
+            return answer if expected > 1 else answer[0]
+
+        asked.__name__ = hook.name
+        return asked
+
+    def _send_facts(
+        self, conversation: Conversation, views: Sequence[Requests | Engine]
+    ) -> None:
+        for engine in views[-1:]:
+            if isinstance(engine, Engine) and engine.facts is not self._facts:
+                self._facts = engine.facts
+                conversation.tell(frames.FACTS, frames.pack(engine.facts))
+
+
+def over_cpu_limit(limits: Limits, subject: str = "the policy") -> str:
+    """Message of a failure by CPU time; says the limit, as the use varies by run."""
+    return f"{subject}: used more than {limits.cpu_s:g} s of CPU time on a scenario"
+
+
+def _parts(views: Sequence[Requests | Engine]) -> Parts:
+    parts: list[Any] = []
+    for view in views:
+        if isinstance(view, Requests) and not parts:
+            parts += table_of(view).drain()
+        parts += view.parts()
+    return tuple(parts)
+
+
+def _answer(frame: frames.Frame, nonce: int) -> Parts:
+    if frame.nonce != nonce:
+        raise frames.FrameError("an answer to a question that was not asked")
+    if frame.kind == frames.ANSWER:
+        return frames.unpack(frame.payload)
+    if frame.kind != frames.ERROR:
+        raise frames.FrameError(f"a frame of kind {frame.kind}")
+    code = frame.payload[0] if frame.payload else len(FAILURES)
+    if code >= len(FAILURES) or FAILURES[code] not in _OWN_FAULTS:
+        raise frames.FrameError(f"an error of kind {code}")
+    message = frame.payload[1:1000].decode(errors="replace")
+    raise PolicyError(cast(FailureKind, FAILURES[code]), message)
+
+
+def _start_reply(parts: Parts) -> tuple[list[int], str | float]:
+    """Which hooks there are, 0 or 1 each, and the policy's ``ask``."""
+    if [part.shape[1:] for part in parts] != [(), ()] or parts[1].shape != (2,):
+        raise PolicyError("protocol", "the policy: a malformed reply to its start")
+    word, seconds = parts[1].tolist()
+    if word in range(len(ASK_WORDS)):
+        return parts[0].tolist(), ASK_WORDS[int(word)]
+    return parts[0].tolist(), float(seconds)
+
+
+def _described(hook: Hook) -> dict[str, object]:
+    names = ("name", "arguments", "returns", "meaning", "asked")
+    return {name: getattr(hook, name) for name in names}
+
+
+def _nonces() -> Iterator[int]:
+    batch = struct.Struct("<256Q")
+    return itertools.chain.from_iterable(
+        batch.unpack(os.urandom(batch.size)) for _ in itertools.repeat(None)
+    )
+
+
+def _cpu_s(process: int) -> float:
+    """CPU seconds a process has used so far; 0 when it has ended."""
+    # The kernel's id of a process's scheduler clock, see clock_getcpuclockid(3).
+    clock = (~process << 3) | 2
+    try:
+        return time.clock_gettime(clock)
+    except OSError:
+        return 0.0

@@ -1,0 +1,140 @@
+"""One policy on one scenario, in a process of its own that nothing outlives.
+
+Covered at the level "rlimits": the policy's process never held the trace, the hidden
+lengths, the seed or the judge; what it sends is checked as plain numbers; it cannot
+outlast its CPU time, its memory or this process. Not covered, until Landlock and
+seccomp are applied in ``evaluators.confine``: reading files, the network, and reaching
+into other processes of the same user.
+"""
+
+import functools
+import logging
+import sys
+
+from adrs.remote import Conversation, RemotePolicy, over_cpu_limit
+from adrs.zygote import Ending, Zygote, ZygoteError
+from evaluators.confine import Limits
+from evaluators.evaluation import Failure, Outcome, PolicyError
+from evaluators.problem import Exam, Hook, Problem
+from evaluators.scenario import Scenario
+
+__all__ = ["IsolationError", "Limits", "evaluate", "isolation_level"]
+
+ATTEMPTS = 3
+"""A zygote that dies under a policy is an accident twice, its doing the third time."""
+
+_PROBE = "class Probe:\n    def probe(self):\n        return 1\n"
+_PROBE_HOOK = Hook("probe", (), "count", "whether it answers", "once")
+_log = logging.getLogger(__name__)
+
+
+class IsolationError(Exception):
+    """This machine cannot isolate a policy as asked."""
+
+
+@functools.cache
+def isolation_level() -> str:
+    """Name of the isolation in force here, found by running a policy in it.
+
+    Raises ``IsolationError`` that says what is missing.
+    """
+    if sys.platform != "linux":
+        raise IsolationError(
+            f"policies are isolated with Linux facilities; this is {sys.platform}: "
+            "run in a Linux container or virtual machine"
+        )
+    zygote = Zygote()
+    limits = Limits(cpu_s=10, wall_s=60, memory_bytes=1 << 28)
+    try:
+        with zygote.forked(limits) as process:
+            policy = RemotePolicy(Conversation(process, limits), _PROBE, (_PROBE_HOOK,))
+            answer = getattr(policy, _PROBE_HOOK.name)()
+    except (OSError, ZygoteError, PolicyError) as error:
+        raise IsolationError(f"a policy process does not work here: {error}") from error
+    finally:
+        zygote.close()
+    assert answer == 1
+    return "rlimits"
+
+
+def evaluate(problem: Problem, source: str, exam: Exam, limits: Limits) -> Outcome:
+    """Judge a policy on an exam, in a process of its own that sees nothing else.
+
+    Whatever the policy does comes back as an outcome; an exception is our bug or the
+    machine's fault.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            return _evaluate_once(problem, source, exam, limits)
+        except ZygoteError as error:
+            _log.warning("attempt %d of %d: %s", attempt + 1, ATTEMPTS, error)
+    failure = Failure("crash", f"the process above it died, {ATTEMPTS} times in a row")
+    return failed(exam.scenario, failure)
+
+
+def failed(scenario: Scenario, failure: Failure) -> Outcome:
+    """Outcome of a policy that got no score."""
+    return Outcome(scenario.name, scenario.regime, 0.0, {}, "", failure)
+
+
+def close_zygote() -> None:
+    """End the process that this one forks policies from, if there is one."""
+    _zygote().close()
+
+
+@functools.cache
+def _zygote() -> Zygote:
+    return Zygote()
+
+
+def _evaluate_once(
+    problem: Problem, source: str, exam: Exam, limits: Limits
+) -> Outcome:
+    zygote = _zygote()
+    with zygote.forked(limits) as process:
+        conversation = Conversation(process, limits)
+        try:
+            outcome = _outcome(conversation, problem, source, exam)
+            has_stray_input = conversation.has_stray_input()
+        finally:
+            ending = zygote.reap(process)
+    failure = outcome.failure
+    if conversation.is_lost:
+        failure = _cause_of(ending, limits)
+    elif failure is None:
+        failure = _late_fault(ending, limits, has_stray_input)
+    if failure is None or failure is outcome.failure:
+        return outcome
+    return failed(exam.scenario, failure)
+
+
+def _outcome(
+    conversation: Conversation, problem: Problem, source: str, exam: Exam
+) -> Outcome:
+    try:
+        policy = RemotePolicy(conversation, source, problem.hooks)
+        return problem.evaluate(policy, exam.scenario, exam.standard)
+    except PolicyError as error:
+        return failed(exam.scenario, error.failure)
+
+
+def _cause_of(ending: Ending, limits: Limits) -> Failure:
+    """Why a process ended before its scenario did."""
+    if ending.cpu_s > limits.cpu_s:
+        return Failure("cpu_limit", over_cpu_limit(limits))
+    if ending.ended_by is not None:
+        return Failure("crash", f"its process was ended by {ending.ended_by.name}")
+    return Failure("exit", f"it ended its process with exit code {ending.code}")
+
+
+def _late_fault(
+    ending: Ending, limits: Limits, has_stray_input: bool
+) -> Failure | None:
+    """What is wrong with a policy that answered every question."""
+    if ending.cpu_s > limits.cpu_s:
+        return Failure("cpu_limit", over_cpu_limit(limits))
+    if has_stray_input:
+        return Failure("protocol", "it sent an answer that nobody asked for")
+    if ending.left_behind:
+        return Failure("protocol", "it left processes behind")
+    return None

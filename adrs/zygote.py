@@ -1,0 +1,179 @@
+"""This process's handle on its zygote: start it, have it fork and end policies."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import evaluators
+from evaluators.confine import Limits
+from evaluators.zygote import FORK, REAP, REPLY, REQUEST, SWEEP_S
+
+ENVIRONMENT = {
+    "LC_ALL": "C.UTF-8",
+    "PATH": "/nonexistent",
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+"""All that a policy's process inherits of the environment."""
+
+START_TIMEOUT_S = 60.0
+_RUN = """
+import sys
+sys.path[:0] = sys.argv[3:]
+from evaluators.zygote import main
+main()
+"""
+
+
+class ZygoteError(Exception):
+    """The zygote is gone: no policy's fault that can be told from an accident."""
+
+
+class Ending(NamedTuple):
+    """How a policy's process ended, after all of its group was killed and reaped.
+
+    ``code`` is the exit status, ``ended_by`` the signal or None; ``left_behind`` counts
+    processes that it had started and that were still there.
+    """
+
+    code: int
+    ended_by: signal.Signals | None
+    left_behind: int
+    cpu_s: float
+    peak_bytes: int
+
+
+class Process(NamedTuple):
+    """A forked and confined policy process and our end of its socket."""
+
+    id: int
+    connected: socket.socket
+
+
+class Zygote:
+    """A running zygote; a fresh one is started when asked after it has died.
+
+    Usable from several threads, but one must outlive the zygote that it started: the
+    kernel ends a zygote with the thread that made it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    @property
+    def id(self) -> int | None:
+        """Process of the running zygote, None before the first fork."""
+        return self._process.pid if self._process else None
+
+    @contextmanager
+    def forked(self, limits: Limits) -> Iterator[Process]:
+        """A fresh policy process; its socket is closed at the end, see ``reap``."""
+        with self._lock:
+            self._ensure_running()
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                reply = self._ask(FORK, 0, limits, theirs)
+        with ours:
+            yield Process(reply[0], ours)
+
+    def reap(self, process: Process) -> Ending:
+        """End the process and all it started; raises ``ZygoteError``."""
+        with self._lock:
+            _, status, left_behind, cpu_s, peak_bytes = self._ask(REAP, process.id)
+        code = os.waitstatus_to_exitcode(status)
+        ended_by = signal.Signals(-code) if code < 0 else None
+        return Ending(code, ended_by, left_behind, cpu_s, peak_bytes)
+
+    def close(self) -> None:
+        """End the zygote with all its processes."""
+        with self._lock:
+            self._stop()
+
+    def _ask(
+        self,
+        operation: int,
+        process: int,
+        limits: Limits | None = None,
+        end: socket.socket | None = None,
+    ) -> tuple[int, int, int, float, int]:
+        if self._control is None:
+            raise ZygoteError("the zygote has ended")
+        numbers = (0.0, 0.0, 0)
+        if limits is not None:
+            numbers = (limits.cpu_s, limits.wall_s, limits.memory_bytes)
+        descriptors = [end.fileno()] if end else []
+        try:
+            request = REQUEST.pack(operation, process, *numbers)
+            socket.send_fds(self._control, [request], descriptors)
+            reply = self._control.recv(REPLY.size)
+        except OSError as error:
+            reply = b""
+            cause = str(error)
+        else:
+            cause = "it closed its socket"
+        if len(reply) != REPLY.size:
+            self._stop()
+            raise ZygoteError(f"the zygote has ended: {cause}")
+        return REPLY.unpack(reply)
+
+    def _ensure_running(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            return
+        self._stop()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(START_TIMEOUT_S)
+        with theirs:
+            self._process = _started(theirs)
+        self._control = ours
+        try:
+            ready = ours.recv(REPLY.size)
+        except TimeoutError:
+            ready = b""
+        if not ready:
+            self._process.kill()
+            _, said = self._process.communicate()
+            self._stop()
+            raise ZygoteError(f"the zygote does not start: {said.decode()[-500:]}")
+
+    def _stop(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            try:
+                self._process.communicate(timeout=2 * SWEEP_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.communicate()
+        self._control = self._process = None
+
+
+def _started(control: socket.socket) -> "subprocess.Popen[bytes]":
+    packages = (evaluators.__file__, np.__file__)
+    roots = dict.fromkeys(str(Path(str(file)).parents[1]) for file in packages)
+    # -S and -P: nothing of the site or the caller's folder but these roots; -I would
+    # also ignore the fixed hash seed.
+    flags = ("-s", "-S", "-P", "-B", "-c", _RUN)
+    arguments = (str(os.getpid()), str(control.fileno()), *roots)
+    return subprocess.Popen(
+        [sys.executable, *flags, *arguments],
+        env=ENVIRONMENT,
+        cwd="/",
+        pass_fds=[control.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )

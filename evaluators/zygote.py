@@ -1,0 +1,162 @@
+"""The clean process that policies' processes are forked from.
+
+Started as a program with a scrubbed environment by ``adrs.zygote``, it loads numpy and
+``evaluators.child`` once, never sees a trace or a policy itself, and serves one
+request after another on its control socket: fork a confined process, or end one with
+everything it left behind. It has one thread, and dies with the process that made it.
+"""
+
+import gc
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from evaluators import child
+from evaluators.confine import Limits, adopt_orphans, confine, die_with
+
+FORK, REAP = 0, 1
+REQUEST = struct.Struct("<qqddq")
+"""Operation, process, then CPU seconds, wall seconds and bytes of memory."""
+REPLY = struct.Struct("<qqqdq")
+"""Process, wait status, processes left behind, their CPU seconds, peak memory bytes."""
+SWEEP_S = 2.0
+
+
+class Zygote:
+    """Forks policy processes and ends them, as the control socket says."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._live: set[int] = set()
+
+    def serve(self) -> None:
+        """Serve requests until the other side closes the socket; end all children."""
+        self._control.send(REPLY.pack(os.getpid(), 0, 0, 0.0, 0))
+        while True:
+            request, descriptors, _, _ = socket.recv_fds(
+                self._control, REQUEST.size, maxfds=1
+            )
+            if not request:
+                break
+            operation, process, cpu_s, wall_s, memory_bytes = REQUEST.unpack(request)
+            if operation == FORK:
+                limits = Limits(cpu_s, wall_s, memory_bytes)
+                reply = self._fork(limits, descriptors[0])
+            else:
+                reply = self._reap(process)
+            self._control.send(reply)
+        self._live.clear()
+        self._sweep()
+
+    def _fork(self, limits: Limits, connection: int) -> bytes:
+        parent = os.getpid()
+        process = os.fork()
+        if process == 0:
+            _become_policy(limits, connection, parent)
+        os.close(connection)
+        self._live.add(process)
+        return REPLY.pack(process, 0, 0, 0.0, 0)
+
+    def _reap(self, process: int) -> bytes:
+        """Kill a process with its group, wait for it, then for what it left behind."""
+        for kill in (os.killpg, os.kill):
+            try:
+                kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        _, status, usage = os.wait4(process, 0)
+        self._live.discard(process)
+        orphans = self._sweep()
+        cpu_s = usage.ru_utime + usage.ru_stime
+        return REPLY.pack(process, status, orphans, cpu_s, usage.ru_maxrss * 1024)
+
+    def _sweep(self) -> int:
+        """End every descendant that is none of the live; how many there were."""
+        ended: set[int] = set()
+        deadline = time.monotonic() + SWEEP_S
+        while time.monotonic() < deadline:
+            strays = self._strays()
+            if not strays:
+                return len(ended)
+            family = _frozen_family(strays)
+            ended |= family
+            for process in family:
+                _signal(process, signal.SIGKILL)
+            for process in strays:
+                os.waitpid(process, 0)
+        raise SystemExit(f"descendants still appear after {SWEEP_S} s of killing them")
+
+    def _strays(self) -> list[int]:
+        if not self._live and not _has_children():
+            return []
+        me, parents = os.getpid(), _parents()
+        return [p for p, of in parents.items() if of == me and p not in self._live]
+
+
+def _become_policy(limits: Limits, connection: int, parent: int) -> NoReturn:
+    status = 1
+    try:
+        confine(limits, connection, parent)
+        child.serve()
+        status = 0
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    finally:
+        os._exit(status & 0xFF)
+
+
+def _frozen_family(processes: list[int]) -> set[int]:
+    """The processes with all their descendants, stopped so that none forks again."""
+    family: set[int] = set()
+    fresh = set(processes)
+    while fresh:
+        for process in fresh:
+            _signal(process, signal.SIGSTOP)
+        family |= fresh
+        parents = _parents()
+        fresh = {p for p, parent in parents.items() if parent in family} - family
+    return family
+
+
+def _signal(process: int, number: int) -> None:
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        return
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _parents() -> dict[int, int]:
+    """Parent of every process there is."""
+    parents = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            stat = Path(f"/proc/{name}/stat").read_text(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents[int(name)] = int(stat.rpartition(")")[2].split()[1])
+    return parents
+
+
+def main() -> None:
+    """Serve on the control socket whose descriptor is the second argument."""
+    die_with(int(sys.argv[1]))
+    adopt_orphans()
+    threads = len(os.listdir("/proc/self/task"))
+    if threads != 1:
+        raise SystemExit(f"{threads} threads after importing numpy; expected 1")
+    gc.collect()
+    gc.freeze()
+    Zygote(socket.socket(fileno=int(sys.argv[2]))).serve()
