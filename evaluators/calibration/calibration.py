@@ -17,6 +17,10 @@ Status = Literal[
     "assumed roofline",
 ]
 
+ASSUMED = "roofline:"
+BLOCK_TOKENS = 16
+MEMORY_SHARE = 0.9  # vLLM's default gpu_memory_utilization
+
 # Rounding of a file's numbers may undercut the data sheet by this much, no more.
 ROUNDING = 1e-3
 
@@ -66,13 +70,18 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Calibration:
-    """The shipped calibration of that name.
+    """The shipped calibration of that name, or ``roofline:MODEL:GPU:TP``, assumed.
 
     Raises ``ValueError`` naming the calibrations there are when there is none, or
     saying what is wrong with its file.
     """
+    if name.startswith(ASSUMED):
+        return _assumed(name)
     if name not in names():
-        raise ValueError(f"no calibration {name!r}; there are {', '.join(names())}")
+        raise ValueError(
+            f"no calibration {name!r}; there are {', '.join(names())}, and "
+            f"{ASSUMED}MODEL:GPU:TP"
+        )
     path = files("evaluators.calibration") / "data" / f"{name}.json"
     return parse(name, path.read_text(encoding="utf-8"))
 
@@ -85,6 +94,37 @@ def parse(name: str, text: str) -> Calibration:
         raise ValueError(
             f"calibration {name}: {error}; there are {', '.join(names())}"
         ) from error
+
+
+def _assumed(name: str) -> Calibration:
+    parts = name.removeprefix(ASSUMED).split(":")
+    if len(parts) != 3 or not parts[2].isdecimal() or parts[2] == "0":
+        raise ValueError(f"calibration {name!r} is not {ASSUMED}MODEL:GPU:TP")
+    model, gpu = (
+        MODELS[_one_of(parts[0], MODELS, "model")],
+        GPUS[_one_of(parts[1], GPUS, "gpu")],
+    )
+    tp = int(parts[2])
+    free = MEMORY_SHARE * gpu.memory_bytes * tp - model.parameters * model.weight_bytes
+    blocks = int(free // (BLOCK_TOKENS * model.kv_token_bytes))
+    return Calibration(
+        name=name,
+        model=model.name,
+        gpu=gpu.name,
+        dtype=f"{8 * model.weight_bytes} bits",
+        tp=tp,
+        engine="none",
+        source="config.json of the model and data sheet of the GPU",
+        status="assumed roofline",
+        assumptions=(
+            "Every operation reaches the data sheet's peak; nothing else costs.",
+        ),
+        error=StepError({}, "none: nobody has measured it"),
+        kv_blocks=_whole(blocks, f"{name}: kv_blocks that fit"),
+        block_tokens=BLOCK_TOKENS,
+        kv_source="derived: 0.9 of the memory less the weights",
+        step_time=roofline(model, gpu, tp),
+    )
 
 
 def _build(name: str, data: object) -> Calibration:
@@ -118,21 +158,21 @@ def _error(data: object) -> StepError:
 
 
 def _step_time(data: object) -> StepTime:
-    keys = {field.name for field in fields(StepTime)}
-    found = _checked_keys(data, keys, "step_time")
-    values = {
-        key: expanded(value, key) if isinstance(value, list) else _whole(value, key, 0)
-        for key, value in found.items()
-    }
-    return StepTime(**cast("dict[str, Any]", values))
+    empty = {field.name: field.default for field in fields(StepTime)}
+    found = _checked_keys(data, set(empty), "step_time")
+    tables = {k: expanded(v, k) for k, v in found.items() if empty[k] == (0,)}
+    prices = {k: _whole(v, k, 0) for k, v in found.items() if empty[k] == 0}
+    return StepTime(**cast("dict[str, Any]", tables | prices))
 
 
-def expanded(knots: list[list[int]], name: str) -> tuple[int, ...]:
+def expanded(knots: Any, name: str) -> tuple[int, ...]:  # noqa: ANN401 (from JSON)
     """Table with an entry for each count from 0 to the last knot, in integers.
 
     Knots are [count, picoseconds], counts ascending from 0; between two knots the
     table is linear, rounded down. Raises ``ValueError`` naming the knot at fault.
     """
+    if not isinstance(knots, list) or not all(_is_pair(knot) for knot in knots):
+        raise ValueError(f"{name} must be a list of knots [count, picoseconds]")
     whole = [(_whole(x, name, 0), _whole(y, name, 0)) for x, y in knots]
     if not whole or whole[0][0] != 0:
         raise ValueError(f"{name}: the first knot must be at count 0")
@@ -143,6 +183,10 @@ def expanded(knots: list[list[int]], name: str) -> tuple[int, ...]:
         steps = range(1, x1 - x0 + 1)
         table += [y0 + (y1 - y0) * step // (x1 - x0) for step in steps]
     return tuple(table)
+
+
+def _is_pair(knot: object) -> bool:
+    return isinstance(knot, list) and len(knot) == 2
 
 
 def _check_floor(made: Calibration) -> None:
@@ -172,12 +216,12 @@ def _checked_keys(data: object, keys: set[str], where: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ValueError(f"{where} is {type(data).__name__}; expected an object")
     found = cast("dict[str, Any]", data)
-    for problem, names_ in (
+    for what, wrong in (
         ("unknown", found.keys() - keys),
         ("missing", keys - found.keys()),
     ):
-        if names_:
-            raise ValueError(f"{problem} keys in {where}: {', '.join(sorted(names_))}")
+        if wrong:
+            raise ValueError(f"{what} keys in {where}: {', '.join(sorted(wrong))}")
     return found
 
 

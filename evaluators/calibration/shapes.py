@@ -40,6 +40,11 @@ class ModelShape:
         """Weights of one layer, biases and norms left out."""
         return sum(m.rows * m.columns for m in self.layer_matrices(1))
 
+    @property
+    def parameters(self) -> int:
+        """Weights of all layers and of both embeddings, tied ones counted twice."""
+        return self.layers * self.layer_parameters + 2 * self.vocab * self.hidden
+
     def layer_matrices(self, tp: int) -> tuple[Matrix, ...]:
         """The qkv, output, up (with gate) and down matrices of a layer on one rank."""
         query = self.heads * self.head_dim

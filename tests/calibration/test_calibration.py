@@ -1,0 +1,172 @@
+import json
+from dataclasses import asdict
+from importlib.resources import files
+from math import isclose
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluators.calibration.calibration import expanded, load, names, parse
+from evaluators.calibration.roofline import roofline
+from evaluators.calibration.shapes import GPUS, MODELS
+from evaluators.calibration.step_time import Batch
+
+H100 = load("llama31_8b_h100")
+
+
+def shipped(name="llama31_8b_h100"):
+    path = files("evaluators.calibration") / "data" / f"{name}.json"
+    return json.loads(path.read_text())
+
+
+def decode(n, context):
+    return Batch(0, 0, n, n * context, context)
+
+
+def prefill(tokens, done=0, n=0, context=0):
+    return Batch(tokens, tokens * (tokens + 2 * done), n, n * context, context)
+
+
+def test_every_shipped_calibration_loads_and_says_where_it_comes_from():
+    for name in names():
+        calibration = load(name)
+        assert calibration.source and calibration.kv_source and calibration.assumptions
+        assert calibration.error.regimes or "none" in calibration.error.reference
+        assert calibration.kv_blocks > 0
+
+
+def test_durations_of_every_shipped_calibration_are_whole_picoseconds():
+    for name in names():
+        times = load(name).step_time
+        durations = [
+            times.duration_ps(b) for b in (decode(3, 700), prefill(100, 7, 2, 9))
+        ]
+        assert all(type(value) is int for value in durations)
+        assert all(type(value) is int for value in times.tokens_ps + times.decodes_ps)
+
+
+@pytest.mark.parametrize(
+    "times", [H100.step_time, load("roofline:yi-34b:a100-sxm-80g:2").step_time]
+)
+@settings(max_examples=200, deadline=None)
+@given(
+    tokens=st.integers(0, 20000),
+    done=st.integers(0, 50000),
+    n=st.integers(0, 1200),
+    context=st.integers(1, 10000),
+)
+def test_more_tokens_or_more_context_are_never_faster(times, tokens, done, n, context):
+    total = n * context
+    work = tokens * (tokens + 2 * done)
+    base = times.duration_ps(Batch(tokens, work, n, total, context if n else 0))
+    grown = [
+        Batch(
+            tokens + 1, work + 2 * (tokens + done) + 1, n, total, context if n else 0
+        ),
+        Batch(tokens, work, n + 1, total + 1, max(1, context if n else 0)),
+        Batch(tokens, work, n, total + n, context + 1 if n else 0),
+    ]
+    assert all(times.duration_ps(batch) >= base for batch in grown)
+
+
+@pytest.mark.parametrize(
+    ("batch", "quoted_ms"),
+    [
+        (decode(1, 1024), 6.18),
+        (decode(8, 1024), 6.60),
+        (decode(64, 1024), 10.35),
+        (decode(64, 4096), 17.9),
+        (prefill(512, n=64, context=1024), 17.3),
+    ],
+)
+def test_llama_on_h100_is_within_8_percent_of_aiconfigurators_own_steps(
+    batch, quoted_ms
+):
+    # Quoted by AIConfigurator 0.12.0 for Llama-3.1-8B, BF16, H100 SXM, vLLM.
+    own_ms = H100.step_time.duration_ps(batch) / 1e9
+    assert isclose(own_ms, quoted_ms, rel_tol=0.08)
+
+
+def test_llama_on_h100_errs_on_unseen_shapes_by_5_percent_in_the_mean():
+    means = {regime: mean for regime, (mean, _) in H100.error.regimes.items()}
+    assert len(means) == 4
+    assert max(means.values()) < 0.05
+
+
+def test_no_shipped_step_is_faster_than_its_gpu_allows():
+    batches = [decode(n, c) for n in (1, 30, 94, 95, 300) for c in (1, 100, 2000)]
+    batches += [
+        prefill(k, 0, n, 500) for k in (1, 100, 1000, 4000) for n in (0, 1, 200)
+    ]
+    for calibration in map(load, names()):
+        gpu, model = GPUS[calibration.gpu], MODELS[calibration.model]
+        floor = roofline(model, gpu, calibration.tp)
+        for batch in batches:
+            own = calibration.step_time.duration_ps(batch)
+            assert own >= 0.999 * floor.duration_ps(batch), (calibration.name, batch)
+
+
+def test_knots_are_joined_by_lines_rounded_down():
+    assert expanded([[0, 5], [2, 6], [5, 3]], "t") == (5, 5, 6, 5, 4, 3)
+
+
+def broken(**changes):
+    return json.dumps(shipped() | changes)
+
+
+def slower(**changes):
+    content = shipped()
+    content["step_time"] |= changes
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "the file is list; expected an object"),
+        (broken(typo=1), "unknown keys in the file: typo"),
+        (json.dumps({"model": "opt-13b"}), "missing keys in the file: "),
+        (broken(status="guessed"), "status is 'guessed'; expected one of"),
+        (broken(gpu="h200"), "gpu 'h200' has no sheet; known are"),
+        (broken(kv_blocks=-1), "kv_blocks is -1; expected an integer, 1 or more"),
+        (slower(context_ps=[[0, -5]]), "context_ps is -5; expected an integer"),
+        (slower(prefill_work_ps=0.5), "prefill_work_ps is 0.5; expected an integer"),
+        (slower(tokens_ps=[]), "tokens_ps: the first knot must be at count 0"),
+        (slower(tokens_ps=7), "tokens_ps must be a list of knots"),
+        (slower(tokens_ps=[[0, 0], [9, 1], [9, 2]]), "knot at count 9 comes after 9"),
+        (slower(tokens_ps=[[0, 0], [4096, 10**9]]), "faster than the"),
+        (slower(prefill_work_ps=0, context_ps=[[0, 0]]), "faster than the"),
+    ],
+)
+def test_a_bad_file_gives_one_line_that_says_what_is_wrong(text, complaint):
+    with pytest.raises(ValueError, match="calibration bad: ") as caught:
+        parse("bad", text)
+    message = str(caught.value)
+    assert complaint in message and "\n" not in message
+    assert all(name in message for name in names())
+
+
+def test_an_unknown_name_lists_the_calibrations_there_are():
+    with pytest.raises(
+        ValueError, match="no calibration 'h1000'; there are "
+    ) as caught:
+        load("h1000")
+    assert all(name in str(caught.value) for name in names())
+
+
+def test_a_model_without_measurements_is_stamped_an_assumed_roofline():
+    calibration = load("roofline:llama-3.1-8b:h100-sxm-80g:1")
+    assert calibration.status == "assumed roofline"
+    expected = roofline(MODELS["llama-3.1-8b"], GPUS["h100-sxm-80g"], 1)
+    assert asdict(calibration.step_time) == asdict(expected)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["roofline:gpt:h100-sxm-80g:1", "roofline:yi-34b:h100-sxm-80g:0", "roofline:x"],
+)
+def test_a_roofline_that_cannot_be_is_refused(name):
+    with pytest.raises(ValueError, match=r"known are|is not roofline:MODEL:GPU:TP"):
+        load(name)
