@@ -50,6 +50,9 @@ class StepTime:
         scalars = (self.prefill_token_ps, self.prefill_work_ps, self.longest_context_ps)
         if min(scalars) < 0:
             raise ValueError(f"step-time coefficients {scalars} must not be negative")
+        for count in range(1, max(len(self.tokens_ps), len(self.decodes_ps)) + 1):
+            if entry(self.tokens_ps, count) + entry(self.decodes_ps, count) < 1:
+                raise ValueError(f"a step of {count} tokens would take no time")
 
     def duration_ps(self, batch: Batch) -> int:
         """Picoseconds that a step of ``batch`` takes, at least 1."""

@@ -1,0 +1,106 @@
+"""What must hold of every simulation, whatever the policy: checked in each evaluation.
+
+A broken law is a bug of the simulator, never a policy's failure.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from evaluators.scenario import Scenario
+from evaluators.sim.run import Run
+
+Verdicts = Iterator[tuple[str, bool]]
+
+
+class LawBrokenError(Exception):
+    """A simulation contradicts itself; its numbers must not be used."""
+
+
+def check(scenario: Scenario, run: Run) -> None:
+    """Raise ``LawBrokenError`` naming every law that ``run`` breaks."""
+    verdicts = (
+        *_requests(scenario, run),
+        *_tokens(scenario, run),
+        *_clock(run),
+        *_memory(scenario, run),
+        *_decisions(scenario, run),
+    )
+    broken = [law for law, holds in verdicts if not holds]
+    if broken:
+        raise LawBrokenError(f"scenario {scenario.name}: {'; '.join(broken)}")
+
+
+def _requests(scenario: Scenario, run: Run) -> Verdicts:
+    done = run.finished_ps >= 0
+    rejected = np.zeros(len(done), dtype=bool)
+    rejected[list(run.rejected)] = True
+    arrived = scenario.trace.arrived_ps[done]
+    admitted, first = run.admitted_ps[done], run.first_token_ps[done]
+    last, gap = run.finished_ps[done], run.longest_gap_ps[done]
+    many = scenario.trace.output_tokens[done] > 1
+    yield (
+        "every request finishes or is rejected, exactly once",
+        bool((done != rejected).all() and len(set(run.rejected)) == len(run.rejected)),
+    )
+    yield "no request is admitted before it arrives", bool((admitted >= arrived).all())
+    yield "the first token comes after admission", bool((first > admitted).all())
+    yield (
+        "a request ends with its last token",
+        bool((last[many] > first[many]).all() and (last == first)[~many].all()),
+    )
+    yield (
+        "the longest gap is part of the time between first and last token",
+        bool(((gap > 0) == many).all() and (gap <= last - first).all()),
+    )
+
+
+def _tokens(scenario: Scenario, run: Run) -> Verdicts:
+    done = run.finished_ps >= 0
+    trace, steps = scenario.trace, run.steps
+    emitted = int((steps.gaps * steps.count).sum())
+    emitted += int(done.sum()) + len(run.broken_gaps_ps)
+    yield "tokens out equal tokens asked", emitted == trace.output_tokens[done].sum()
+    computed = int((steps.prefill_tokens * steps.count).sum())
+    yield (
+        "every prompt is computed, and only preemption computes it again",
+        computed >= trace.prompt_tokens[done].sum()
+        and (run.preemptions.any() or computed == trace.prompt_tokens[done].sum()),
+    )
+    d = scenario.deployment
+    yield (
+        "no step computes more than it may",
+        bool((steps.prefill_tokens + steps.decodes <= d.max_step_tokens).all()),
+    )
+    yield "no more decode than may run", bool((steps.decodes <= d.max_running).all())
+
+
+def _clock(run: Run) -> Verdicts:
+    steps = run.steps
+    n = steps.count
+    ends = steps.start_ps + n * steps.first_ps + steps.growth_ps * (n * (n - 1) // 2)
+    yield "steps do not overlap", bool((steps.start_ps[1:] >= ends[:-1]).all())
+    yield (
+        "every step takes time",
+        bool((n >= 1).all() and (steps.first_ps >= 1).all()),
+    )
+
+
+def _memory(scenario: Scenario, run: Run) -> Verdicts:
+    within = 0 <= run.peak_blocks <= scenario.deployment.kv_blocks
+    yield "memory is never negative nor over capacity", within
+    yield "all memory is free at the end", run.end_blocks == 0
+
+
+def _decisions(scenario: Scenario, run: Run) -> Verdicts:
+    rows = len(scenario.trace)
+    admits, preempts = (
+        np.bincount([d.row for d in run.decisions if d.kind == kind], minlength=rows)
+        for kind in ("admit", "preempt")
+    )
+    done = run.finished_ps >= 0
+    yield (
+        "a request is admitted once, and once more after each preemption",
+        bool((admits == (preempts + 1) * done).all()),
+    )
+    yield "preemptions are counted", bool((preempts == run.preemptions).all())

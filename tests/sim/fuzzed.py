@@ -1,0 +1,98 @@
+"""Random small scenarios and policies, nasty on purpose: ties, tight memory, rests."""
+
+import numpy as np
+
+from evaluators.calibration.step_time import StepTime
+from evaluators.scenario import Deployment, Scenario, ServiceClass
+from evaluators.workloads.trace import Trace
+
+CLASSES = (
+    ServiceClass("tight", 1e-9, 1e-10, 1e-9, "made up for tests"),
+    ServiceClass("loose", 1e-8, 1e-9, 1e-8, "made up for tests"),
+)
+
+
+def fuzzed_scenario(seed: int) -> Scenario:
+    """A scenario of up to 40 requests whose arrivals often fall on step ends."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 40))
+    grid, span = int(rng.choice([1, 7, 1000])), int(rng.choice([0, 2000, 200_000]))
+    most_prompt, most_output = (
+        int(rng.choice([3, 40, 200])),
+        int(rng.choice([1, 5, 60])),
+    )
+    trace = Trace(
+        np.sort(rng.integers(0, span + 1, n) // grid * grid),
+        rng.integers(1, most_prompt + 1, n),
+        rng.integers(1, most_output + 1, n),
+        rng.integers(1, most_output + 1, n),
+        rng.integers(0, 3, n),
+        rng.integers(0, 2, n),
+    )
+    block_tokens = int(rng.choice([1, 2, 4, 16]))
+    blocks = int(-(-(most_prompt + most_output) // block_tokens) * rng.uniform(0.4, 4))
+    deployment = Deployment(
+        "fuzzed",
+        max(1, blocks),
+        block_tokens,
+        int(rng.integers(1, 12)),
+        int(rng.integers(1, most_prompt + 20)),
+        bool(rng.random() < 0.7),
+    )
+    return Scenario(
+        f"fuzz/{seed}",
+        "train",
+        1.0,
+        trace,
+        deployment,
+        fuzzed_step_time(rng),
+        CLASSES,
+        "made up for tests",
+        0.1,
+    )
+
+
+def fuzzed_step_time(rng: np.random.Generator) -> StepTime:
+    """Coefficients of a few picoseconds, so that ties are common."""
+    tokens = np.cumsum(rng.integers(0, 5, int(rng.integers(1, 6))))
+    return StepTime(
+        tokens_ps=tuple((tokens + int(rng.integers(1, 200))).tolist()),
+        decodes_ps=tuple(rng.integers(0, 50, int(rng.integers(1, 5))).tolist()),
+        context_ps=tuple(rng.integers(0, 4, int(rng.integers(1, 4))).tolist()),
+        prefill_token_ps=int(rng.integers(0, 5)),
+        prefill_work_ps=int(rng.integers(0, 2)),
+        longest_context_ps=int(rng.integers(0, 3)),
+    )
+
+
+def fuzzed_policy(seed: int) -> type:
+    """A policy class with a random subset of the level-1 hooks, ties among its keys."""
+    rng = np.random.default_rng((seed, 1))
+    w = rng.normal(size=6)
+    budget, cap = int(rng.integers(0, 200)), int(rng.integers(0, 10))
+    holds = rng.random() < 0.3
+
+    def admit_key(self, waiting, engine):
+        key = w[0] * waiting.prompt_tokens + w[2] * waiting.predicted_tokens
+        key = key + w[1] * 1e10 * (engine.now_s - waiting.arrived_s)
+        key = key + w[4] * engine.tenants.output_tokens_served[waiting.tenant]
+        key = np.round(key + engine.tenants.waiting[waiting.tenant])
+        scarce = engine.free_blocks < engine.total_blocks / 2
+        return np.where(holds & scarce & (waiting.id % 3 == 0), np.inf, key)
+
+    def victim_key(self, running, engine):
+        key = w[0] * running.generated_tokens + w[1] * running.computed_tokens
+        late = np.nan_to_num(running.last_token_s) * 1e10
+        return np.round(key + w[2] * running.blocks_held + w[3] * late)
+
+    def token_budget(self, engine):
+        return budget + engine.context_tokens % 3
+
+    def prompt_cap(self, engine):
+        return cap
+
+    hooks = (admit_key, victim_key, token_budget, prompt_cap)
+    chosen = {hook.__name__: hook for hook in hooks if rng.random() < 0.5}
+    if rng.random() < 0.2:
+        chosen["ask"] = float(rng.choice([1e-10, 1e-9]))
+    return type("Fuzzed", (), chosen)
