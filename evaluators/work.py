@@ -1,0 +1,154 @@
+"""The least machine time that a request costs under any policy, from the step time.
+
+A step's duration is shared out among what it computes so that no share exceeds what the
+step took. Shares are fixed prices: ``prompt_ps`` for a prompt token and ``answer_ps``
+for a decoded one, such that a step of P prompt tokens and D decodes always lasts at
+least ``P * prompt_ps + D * answer_ps`` (fixed costs are shared by as many as can run),
+plus attention work, which is additive already.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluators.calibration.step_time import StepTime, entry
+from evaluators.scenario import Scenario
+from evaluators.views import Floats
+from evaluators.workloads.trace import PS_PER_S
+
+ANSWER_SHARES = (0.0, 0.5, 0.75, 1.0)
+"""Shares of its highest possible price that ``answer_ps`` tries."""
+
+
+class Prices(NamedTuple):
+    """Picoseconds of machine time that a token costs at least."""
+
+    prompt_ps: float
+    answer_ps: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """Columns of shape (n,), seconds: what every policy spends at least.
+
+    ``prefill_s`` and ``answer_s`` are machine time, which requests compete for;
+    ``first_s`` and ``rest_s`` are the least wall-clock times to the first token and
+    from there to the last one, however empty the engine is.
+    """
+
+    prefill_s: Floats
+    answer_s: Floats
+    first_s: Floats
+    rest_s: Floats
+
+
+class Tables(NamedTuple):
+    """Step-time tables over all counts that can occur in a scenario."""
+
+    tokens_ps: Floats
+    decodes_ps: Floats
+    context_ps: Floats
+
+
+def tables(scenario: Scenario) -> Tables:
+    """Tables up to ``max_step_tokens`` tokens and the most requests at once."""
+    step, most = scenario.step_time, scenario.deployment.max_step_tokens
+    decodes = most_decodes(scenario)
+    return Tables(
+        _table(step.tokens_ps, most),
+        _table(step.decodes_ps, decodes),
+        _table(step.context_ps, decodes),
+    )
+
+
+def most_decodes(scenario: Scenario) -> int:
+    """Requests that could decode in one step: slots, tokens and prompts in memory."""
+    engine = scenario.deployment
+    blocks = np.sort(scenario.blocks_for(scenario.trace.prompt_tokens))
+    fitting = int(np.sum(np.cumsum(blocks) <= engine.kv_blocks))
+    return max(1, min(engine.max_running, engine.max_step_tokens, fitting))
+
+
+def prices(table: Tables) -> list[Prices]:
+    """Valid prices, from all on prompts to most on answers.
+
+    For each: tokens_ps[P + D] + decodes_ps[D] >= P * prompt_ps + D * answer_ps for all
+    counts that can occur, by taking the minimum over all of them.
+    """
+    tokens, decodes = np.arange(len(table.tokens_ps)), np.arange(len(table.decodes_ps))
+    alone = (table.tokens_ps[: len(decodes)] + table.decodes_ps)[1:]
+    highest = float(np.min(alone / decodes[1:]))
+    prompt = tokens[:, None] - decodes
+    per_prompt = np.where(prompt > 0, 1.0 / np.maximum(prompt, 1), np.nan)
+    found = []
+    for answer in (share * highest for share in ANSWER_SHARES):
+        left = table.tokens_ps[:, None] + (table.decodes_ps - answer * decodes)
+        lowest = float(np.nanmin(left * per_prompt)) if len(tokens) > 1 else 0.0
+        if lowest >= 0:
+            found.append(Prices(lowest, answer))
+    return found
+
+
+def work(scenario: Scenario, table: Tables, price: Prices) -> Work:
+    """Least work of every request at valid prices."""
+    step, trace = scenario.step_time, scenario.trace
+    prompt = trace.prompt_tokens.astype(np.float64)
+    later = (trace.output_tokens - 1).astype(np.float64)
+    token_ps = price.prompt_ps + step.prefill_token_ps
+    prefill = token_ps * prompt + step.prefill_work_ps * prompt**2
+    known = prompt + 1
+    recompute = token_ps * known + step.prefill_work_ps * known**2
+    context_ps = float(table.context_ps[1:].min())
+    first = _first_ps(step, table, prompt)
+    return Work(
+        prefill / PS_PER_S,
+        _answer_ps(price.answer_ps, context_ps, prompt, later, recompute) / PS_PER_S,
+        first / PS_PER_S,
+        later * np.minimum(_token_ps(step, table, prompt), first) / PS_PER_S,
+    )
+
+
+def _answer_ps(
+    token_ps: float, context_ps: float, prompt: Floats, later: Floats, recompute: Floats
+) -> Floats:
+    """Sum over later tokens j of min(token_ps + context_ps * (prompt + j), recompute).
+
+    A preempted request gets its next token from recomputing what it knows, which may
+    be cheaper than a decode where prompts are tiny.
+    """
+    cheap = recompute - token_ps - context_ps * prompt
+    grown = later
+    if context_ps > 0:
+        grown = np.clip(np.floor(cheap / context_ps), 0, later)
+    decoded = grown * (token_ps + context_ps * (prompt + (grown + 1) / 2))
+    if context_ps <= 0:
+        return later * np.minimum(token_ps, recompute)
+    return decoded + (later - grown) * recompute
+
+
+def _first_ps(step: StepTime, table: Tables, prompt: Floats) -> Floats:
+    """Least time that the steps of a whole prompt take, however it is chunked.
+
+    A chunk of k tokens takes at least g(k), the cheapest step of k tokens or more, so
+    a prompt takes at least its length times the least g(k) / k of chunks that fit.
+    """
+    least_decodes = float(table.decodes_ps.min())
+    from_here = np.minimum.accumulate(table.tokens_ps[::-1])[::-1][1:] + least_decodes
+    rate = np.minimum.accumulate(from_here / np.arange(1, len(table.tokens_ps)))
+    longest = np.minimum(prompt.astype(np.int64), len(rate))
+    token_ps: Floats = rate[longest - 1] + step.prefill_token_ps
+    return prompt * token_ps + step.prefill_work_ps * prompt**2
+
+
+def _token_ps(step: StepTime, table: Tables, prompt: Floats) -> Floats:
+    """Least duration of a step that decodes a request, at its shortest context."""
+    shared = float(table.tokens_ps[1:].min() + table.decodes_ps[1:].min())
+    per_context = float(table.context_ps[1:].min()) + step.longest_context_ps
+    return shared + per_context * (prompt + 1)
+
+
+def _table(entries: tuple[int, ...], last: int) -> Floats:
+    known = np.array(entries[: last + 1], dtype=np.float64)
+    beyond = [entry(entries, count) for count in range(len(known), last + 1)]
+    return np.concatenate([known, np.array(beyond, dtype=np.float64)])
