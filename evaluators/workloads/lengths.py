@@ -77,8 +77,8 @@ CODE = Component(
 )
 DOCUMENT = Component(
     "document",
-    # Cut (23 % of the recorded prompts are longer) so that prefill alone is well within the
-    # relaxed TTFT of an 8B model on one GPU, and one document cannot decide a scenario.
+    # Cut (23 % of the recorded prompts are longer) so that prefill alone is well within
+    # the relaxed TTFT of an 8B model on a GPU: one document must not decide a scenario.
     Lengths(
         (
             *(891, 894, 901, 964, 1662, 3263, 4993),

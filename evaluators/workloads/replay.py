@@ -128,7 +128,7 @@ def find(name: str, files: tuple[str, ...], data: str | None) -> Path:
             return candidate
     raise FileNotFoundError(
         f"no trace {name}: {files[0]} is not in {root}; get it with `adrs fetch {name}`"
-        " or name its file or folder with data=PATH"
+        " or name its file or folder with workload.data=PATH"
     )
 
 

@@ -1,0 +1,77 @@
+"""Public traces by name: where their own projects publish them, and their licences."""
+
+from dataclasses import dataclass
+
+AZURE = "https://raw.githubusercontent.com/Azure/AzurePublicDataset/master/data"
+MOONCAKE = (
+    "https://raw.githubusercontent.com/kvcache-ai/Mooncake/main/FAST25-release/traces"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicTrace:
+    """A trace file of another project.
+
+    ``file`` is the name it is kept under, which the readers find. ``sha256`` is of the
+    upstream bytes, or None where nobody here has hashed them.
+    """
+
+    name: str
+    file: str
+    url: str
+    sha256: str | None
+    licence: str
+    paper: str
+
+
+CATALOGUE = (
+    PublicTrace(
+        "azure_llm_2023_conv",
+        "azure_llm_2023_conv.csv",
+        f"{AZURE}/AzureLLMInferenceTrace_conv.csv",
+        "2f1e5b666d4e3055fdbba98598ce2ec307767b9064e03e2fa46676dbcc7d0bf8",
+        "CC-BY 4.0",
+        "Splitwise, ISCA 2024",
+    ),
+    PublicTrace(
+        "azure_llm_2023_code",
+        "azure_llm_2023_code.csv",
+        f"{AZURE}/AzureLLMInferenceTrace_code.csv",
+        "54e9a6d2a4bd06ba1e060304b900abbc74cbea53de96506e60fe5bb4f2277fb6",
+        "CC-BY 4.0",
+        "Splitwise, ISCA 2024",
+    ),
+    PublicTrace(
+        "mooncake_conversation",
+        "mooncake_conversation.jsonl",
+        f"{MOONCAKE}/conversation_trace.jsonl",
+        "b8cbb061a85206d729d91cdc2981f43c9e0d99209dce588d3af5f7934408b9df",
+        "Apache-2.0",
+        "Mooncake, FAST 2025",
+    ),
+    PublicTrace(
+        "mooncake_toolagent",
+        "mooncake_toolagent.jsonl",
+        f"{MOONCAKE}/toolagent_trace.jsonl",
+        None,
+        "Apache-2.0",
+        "Mooncake, FAST 2025",
+    ),
+    PublicTrace(
+        "mooncake_synthetic",
+        "mooncake_synthetic.jsonl",
+        f"{MOONCAKE}/synthetic_trace.jsonl",
+        "bd070915a98fc0ed264d7cfef2ce746002eb3076a695ec31ba2674c0111ec131",
+        "Apache-2.0",
+        "Mooncake, FAST 2025",
+    ),
+)
+
+
+def public_trace(name: str) -> PublicTrace:
+    """The public trace of that name; raises ``ValueError`` listing those there are."""
+    for trace in CATALOGUE:
+        if trace.name == name:
+            return trace
+    known = ", ".join(trace.name for trace in CATALOGUE)
+    raise ValueError(f"unknown trace {name!r}; there are {known}")
