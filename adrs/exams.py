@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from adrs.workloads import configured
 from evaluators.calibration.calibration import load as load_calibration
 from evaluators.capacity import stored_capacity_per_s
 from evaluators.problem import Exam, Problem
 from evaluators.problems import load as load_problem
 from evaluators.scenario import Deployment, Scenario, Split
 from evaluators.splits import Plan, Service, draw_split
-from evaluators.workloads.workload import Workload, build_workload
+from evaluators.workloads.workload import Workload
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "held_out")
 
@@ -41,8 +42,7 @@ def sitting(
     The capacity that loads are relative to is looked up, or searched once and kept in
     the file ``capacities``. Raises ``ValueError`` or ``OSError`` with one line.
     """
-    options = {key: value for key, value in workload.items() if key != "kind"}
-    built = build_workload(workload["kind"], options)
+    built = configured(workload, workload.get("data"))
     service = _service(deployment)
     n_requests = problem["n_requests"]
     return Sitting(

@@ -10,11 +10,9 @@ from typing import Protocol, cast
 
 from adrs.commands import verbs
 from adrs.terminal import note, say
-from evaluators.evaluation import PolicyError
 
 USAGE = "usage: adrs VERB [WORD] [key=value ...] [-m]"
-EXPECTED = (ValueError, OSError, PolicyError)
-"""What the layers below raise with a message for whoever typed the command."""
+OURS = ("adrs", "evaluators")
 
 
 class Command(Protocol):
@@ -82,18 +80,24 @@ def _run(command: Command, settings: object) -> int:
         return command.run(settings)
     except BrokenPipeError:
         raise
-    except EXPECTED as error:
-        if _is_bug(error):
+    except Exception as error:
+        if not _is_for_the_user(error):
             raise
         note(f"error: {' '.join(str(error).split())}")
         return 1
 
 
-def _is_bug(error: BaseException) -> bool:
-    """Whether a library raised it although its caller is one of our files."""
+def _is_for_the_user(error: Exception) -> bool:
+    """Whether the message is for whoever typed the command; all else is a bug.
+
+    So are errors of our own classes, of the system, and a ``ValueError`` that one of
+    our files raised itself.
+    """
+    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in OURS:
+        return True
     frames = [frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__)]
     innermost = str(frames[-1].get("__name__", "")).split(".")[0]
-    return isinstance(error, ValueError) and innermost not in ("adrs", "evaluators")
+    return isinstance(error, ValueError) and innermost in OURS
 
 
 def _misunderstood(line: str) -> int:

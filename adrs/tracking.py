@@ -107,6 +107,22 @@ def url(experiment: str) -> str:
     )
 
 
+def experiment_id(runs: Path, problem: str) -> str | None:
+    """The problem's experiment, read without ``mlflow``; None if there is none."""
+    file = runs.resolve() / "mlflow.db"
+    if not file.exists():
+        return None
+    query = "SELECT experiment_id FROM experiments WHERE name = ?"
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    try:
+        found = connection.execute(query, (f"adrs/{problem}",)).fetchone()
+    except sqlite3.Error:
+        return None
+    finally:
+        connection.close()
+    return None if found is None else str(found[0])
+
+
 def browse(runs: Path) -> str:
     """Command that serves the leaderboard."""
     beside = Path(sys.executable).parent / "mlflow"

@@ -12,13 +12,19 @@ Arm = Literal["evolved", "seed", "tuned"]
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A policy that sat the validation exams; scores are in the order of the exams."""
+    """A policy that sat the validation exams; scores are in the order of the exams.
+
+    ``bound_ratio`` is the mean objective over its bound before any gate, on the
+    reporting half.
+    """
 
     id: str
     arm: Arm
+    idea: str
     train: float
     pick: tuple[float, ...]
     report: tuple[float, ...]
+    bound_ratio: float
 
     @property
     def validation(self) -> float:
@@ -46,10 +52,16 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the validation exams say; ``regimes`` are those of the reporting half."""
+    """What the validation exams say; ``regimes`` are those of the reporting half.
+
+    ``exams`` says what was sat: scores compare only where it is equal.
+    """
 
     contenders: tuple[Contender, ...]
     regimes: tuple[float, ...]
+    exams: str
+    isolation: str
+    calibration: str
 
     @property
     def winner(self) -> Contender | None:
@@ -75,10 +87,7 @@ class Verdict:
 
     def facts(self) -> dict[str, Any]:
         """As plain values, for the journal; ``read`` is the inverse."""
-        return {
-            "contenders": [asdict(contender) for contender in self.contenders],
-            "regimes": list(self.regimes),
-        }
+        return asdict(self)
 
     def _best(self, arm: Arm) -> Contender | None:
         """Highest on the picking half; the earlier of equals."""
@@ -87,16 +96,13 @@ class Verdict:
 
 
 def read(facts: Mapping[str, Any]) -> Verdict:
-    """The verdict that ``facts`` were made of."""
-    contenders = tuple(
-        Contender(**{
-            **each,
-            "pick": tuple(each["pick"]),
-            "report": tuple(each["report"]),
-        })
-        for each in facts["contenders"]
-    )
-    return Verdict(contenders, tuple(facts["regimes"]))
+    """The verdict that ``facts`` were made of, also after a journey through JSON."""
+    contenders = tuple(Contender(**_tuples(each)) for each in facts["contenders"])
+    return Verdict(**{**_tuples(facts), "contenders": contenders})
+
+
+def _tuples(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
 
 
 def report(name: str, comparison: Comparison) -> list[str]:

@@ -1,0 +1,77 @@
+"""Show the best policies of all campaigns."""
+
+import json
+from itertools import groupby
+from pathlib import Path
+
+from adrs import leaderboard, tracking
+from adrs.leaderboard import Row
+from adrs.settings import Settings
+from adrs.terminal import say
+
+HEAD = (
+    "rank",
+    "candidate",
+    "arm",
+    "train",
+    "validation",
+    "gap",
+    "gain over best seed [95 %]",
+    "bound ratio",
+    "isolation",
+    "calibration",
+    "idea",
+)
+
+
+def run(settings: Settings) -> int:
+    """Print the table and where to browse it; 0 even when there is nothing yet."""
+    runs = Path("runs")
+    rows = leaderboard.rows(runs, settings.problem.name)
+    if settings.format == "json":
+        facts = [{**row._asdict(), "gain": row.gain._asdict()} for row in rows]
+        say(json.dumps({"rows": facts, "url": _url(runs, settings)}, indent=2))
+        return 0
+    if not rows:
+        say(f"no finished campaign under {runs.resolve()}; start one: adrs evolve")
+        return 0
+    for exams, group in groupby(rows, key=lambda row: row.exams):
+        say(f"{exams}\n{_table(list(group))}\n")
+    address = _url(runs, settings)
+    if address is not None:
+        say(f"{tracking.browse(runs)}\nthen open {address}")
+    return 0
+
+
+def _table(rows: list[Row]) -> str:
+    """Markdown, so that it can be pasted as it is."""
+    lines = [HEAD, tuple("-" * len(name) for name in HEAD)]
+    lines += [
+        (
+            str(row.rank),
+            row.candidate[:8],
+            row.arm,
+            f"{row.train:.4f}",
+            f"{row.validation:.4f}",
+            f"{row.gap:+.4f}",
+            str(row.gain),
+            f"{row.bound_ratio:.4f}",
+            row.isolation,
+            row.calibration,
+            row.idea.replace("|", "/"),
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
+    return "\n".join(
+        f"| {' | '.join(map(str.ljust, line, widths))} |".replace("- |", "--|")
+        if line is lines[1]
+        else f"| {' | '.join(map(str.ljust, line, widths))} |"
+        for line in lines
+    )
+
+
+def _url(runs: Path, settings: Settings) -> str | None:
+    """Address of the MLflow table, if a campaign was ever tracked here."""
+    experiment = tracking.experiment_id(runs, settings.problem.name)
+    return None if experiment is None else tracking.url(experiment)

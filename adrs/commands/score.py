@@ -1,0 +1,174 @@
+"""Judge one policy file on a split, isolated, scenario by scenario."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from adrs import sandbox, timeline
+from adrs.candidate import candidate
+from adrs.exams import SPLITS, exams, sitting
+from adrs.pool import Pool, cores
+from adrs.resources import seeds
+from adrs.settings import Settings
+from adrs.terminal import note, say
+from evaluators.confine import Limits
+from evaluators.evaluation import Evaluation, Outcome
+from evaluators.problem import Exam, Hook, Problem, Standard
+from evaluators.scenario import Scenario, Split
+from evaluators.sim.engine import simulate
+from evaluators.sim.run import Run
+from evaluators.views import Column
+
+COLUMNS = {
+    "ttft_p99_s": "TTFT p99 s",
+    "tpot_p99_s": "TPOT p99 s",
+    "longest_gap_p99_s": "gap p99 s",
+    "attained_share": "in SLO",
+    "output_tokens_per_s": "tokens/s",
+    "preemptions": "preempted",
+    "starvation_factor": "starvation",
+}
+
+
+def run(settings: Settings) -> int:
+    """Print the scores; 0 when the policy was scored on every scenario."""
+    if settings.split not in SPLITS:
+        raise ValueError(f"split is {settings.split!r}; there are {', '.join(SPLITS)}")
+    source = _source(settings.file, settings.problem.name)
+    at = sitting(
+        settings.problem,
+        settings.workload,
+        settings.deployment,
+        Path("runs") / "capacities.json",
+    )
+    sat = exams(at, cast(Split, settings.split))
+    limits = Limits(**settings.limits)
+    workers = settings.workers or cores()
+    with Pool(at.problem.name, workers, settings.isolation, limits) as pool:
+        evaluation = next(iter(pool.evaluate([source], sat)))
+    write = _json if settings.format == "json" else _table
+    say(write(settings, evaluation, sat))
+    if settings.trace is not None:
+        _trace(
+            Path(settings.trace), at.problem, source, _worst(evaluation, sat), limits
+        )
+    return 1 if evaluation.failure else 0
+
+
+def _source(name: str, problem: str) -> str:
+    """Text of a policy file, or of the baseline of that name.
+
+    Raises ``FileNotFoundError`` when it is neither, ``PolicyError`` when it is no
+    Python.
+    """
+    path, known = Path(name), seeds(problem)
+    if not path.exists() and name not in known:
+        raise FileNotFoundError(
+            f"no policy file {name}; the baselines of {problem} are {', '.join(known)}"
+        )
+    if not path.exists():
+        return known[name]
+    source = path.read_bytes().decode(errors="replace")
+    candidate(source, origin=f"file {name}")
+    return source
+
+
+def _table(settings: Settings, evaluation: Evaluation, sat: Sequence[Exam]) -> str:
+    head = ["scenario", "load", "score", *COLUMNS.values()]
+    rows = [head, *(_row(outcome) for outcome in evaluation.outcomes)]
+    widths = [
+        max(len(row[i]) for row in rows if i < len(row)) for i in range(len(head))
+    ]
+    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    return "\n".join((
+        *lines,
+        "",
+        f"{settings.split} score {evaluation.score:.4f} over {len(sat)} scenarios"
+        f" | isolation {evaluation.isolation}"
+        f" | calibration {sat[0].scenario.calibration}",
+    ))
+
+
+def _row(outcome: Outcome) -> list[str]:
+    cells = [outcome.scenario, f"{outcome.regime:g}x", f"{outcome.score:.4f}"]
+    if outcome.failure is not None:
+        return [*cells, f"{outcome.failure.kind}: {outcome.failure.message}"]
+    return cells + [f"{outcome.metrics[name]:.4g}" for name in COLUMNS]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """The first cell to the left, numbers to the right, a failure as it is."""
+    if len(row) < len(widths):
+        widths = [*widths[: len(row) - 1], 0]
+    cells = zip(row[1:], widths[1:], strict=False)
+    return [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in cells)]
+
+
+def _json(settings: Settings, evaluation: Evaluation, sat: Sequence[Exam]) -> str:
+    facts = {
+        "file": settings.file,
+        "split": settings.split,
+        "score": evaluation.score,
+        "isolation": evaluation.isolation,
+        "calibration": sat[0].scenario.calibration,
+        "outcomes": [_facts(outcome) for outcome in evaluation.outcomes],
+    }
+    return json.dumps(facts, indent=2)
+
+
+def _facts(outcome: Outcome) -> dict[str, Any]:
+    failure = outcome.failure
+    return {
+        "scenario": outcome.scenario,
+        "regime": outcome.regime,
+        "score": outcome.score,
+        "metrics": dict(outcome.metrics),
+        "failure": failure and {"kind": failure.kind, "message": failure.message},
+    }
+
+
+def _worst(evaluation: Evaluation, sat: Sequence[Exam]) -> Exam:
+    """The exam with the lowest score; the earlier of equals."""
+    scores = evaluation.scores
+    return sat[scores.index(min(scores))]
+
+
+class Watched:
+    """A problem that keeps the simulation of the one policy that it judges."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.name, self.brief = problem.name, problem.brief
+        self.hooks: tuple[Hook, ...] = problem.hooks
+        self.views: Mapping[str, tuple[Column, ...]] = problem.views
+        self.run: Run | None = None
+
+    def standard(self, scenario: Scenario) -> Standard:
+        """Nothing is held against anything here."""
+        del scenario
+        return Standard(1.0, {})
+
+    def evaluate(
+        self, policy: object, scenario: Scenario, standard: Standard
+    ) -> Outcome:
+        """Serve the scenario and keep what happened."""
+        del standard
+        self.run = simulate(scenario, policy)
+        return Outcome(scenario.name, scenario.regime, 0.0, {})
+
+
+def _trace(
+    path: Path, problem: Problem, source: str, exam: Exam, limits: Limits
+) -> None:
+    watched = Watched(problem)
+    outcome = sandbox.evaluate(watched, source, exam, limits)
+    if watched.run is None:
+        assert outcome.failure is not None
+        failure = outcome.failure
+        raise ValueError(
+            f"no timeline of {exam.scenario.name}: the policy failed there "
+            f"({failure.kind}: {failure.message})"
+        )
+    path.write_text(timeline.render(exam.scenario, watched.run), encoding="utf-8")
+    note(f"timeline of {exam.scenario.name}, the lowest score: {path}")
+    note("open it at https://ui.perfetto.dev")

@@ -1,0 +1,91 @@
+"""The best policies of all campaigns, read from the journals under ``runs``."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from adrs.archive import Archive, ArchiveError
+from adrs.intervals import Gain
+from adrs.terminal import note
+from adrs.verdict import Contender, Verdict, read
+
+JOURNAL = "journal.jsonl"
+
+
+class Row(NamedTuple):
+    """One policy; scores are fractions of the bound.
+
+    ``gap`` is train less validation; ``gain`` is over the best seed, with its interval.
+    Rows with equal ``exams`` compare; ``rank`` is among these.
+    """
+
+    rank: int
+    candidate: str
+    arm: str
+    idea: str
+    train: float
+    validation: float
+    gap: float
+    gain: Gain
+    bound_ratio: float
+    isolation: str
+    calibration: str
+    exams: str
+    run: str
+
+
+def rows(runs: Path, problem: str) -> list[Row]:
+    """Every policy that sat validation exams, the best first, exams by exams.
+
+    A policy that sat the same exams in several campaigns appears once. A journal that
+    cannot be read is named on stderr and left out.
+    """
+    best: dict[tuple[str, str], Row] = {}
+    for journal in sorted(runs.glob(f"*/{JOURNAL}")):
+        verdict = _verdict(journal, problem)
+        for row in _rows(verdict, journal.parent.name) if verdict else ():
+            best.setdefault((row.exams, row.candidate), row)
+    ranked = sorted(best.values(), key=lambda r: (r.exams, -r.validation, r.candidate))
+    firsts: dict[str, int] = {}
+    for place, row in enumerate(ranked):
+        firsts.setdefault(row.exams, place)
+    return [
+        row._replace(rank=place - firsts[row.exams] + 1)
+        for place, row in enumerate(ranked)
+    ]
+
+
+def _verdict(journal: Path, problem: str) -> Verdict | None:
+    try:
+        with Archive.read(journal) as archive:
+            if archive.header is None or archive.header.problem != problem:
+                return None
+            found = [event for event in archive.events if event.kind == "verdict"]
+    except ArchiveError as error:
+        note(f"left out: {error}")
+        return None
+    return read(found[-1].facts) if found else None
+
+
+def _rows(verdict: Verdict, run: str) -> Iterator[Row]:
+    best_seed = verdict.best_seed
+    for each in verdict.contenders:
+        yield Row(
+            rank=0,
+            candidate=each.id,
+            arm=each.arm,
+            idea=each.idea,
+            train=each.train,
+            validation=each.validation,
+            gap=each.train - each.validation,
+            gain=_gain(verdict, each, best_seed),
+            bound_ratio=each.bound_ratio,
+            isolation=verdict.isolation,
+            calibration=verdict.calibration,
+            exams=verdict.exams,
+            run=run,
+        )
+
+
+def _gain(verdict: Verdict, own: Contender, best_seed: Contender) -> Gain:
+    return verdict.compare(own, best_seed).overall
