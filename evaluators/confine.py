@@ -52,15 +52,16 @@ def confine(limits: Limits, connection: int, parent: int) -> None:
     leads a session of its own, so that its whole group can be killed.
     """
     os.setsid()
-    die_with(parent)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with(parent, signal.SIGKILL)
     _keep_only(connection)
     _limit_resources(limits)
     # Landlock and seccomp go here, last: they deny what the lines above need.
 
 
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when the thread that made it ends."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with(parent: int, how: signal.Signals) -> None:
+    """Have the kernel send ``how`` when the thread that made this process ends."""
+    _prctl(_PR_SET_PDEATHSIG, how)
     if os.getppid() != parent:
         os._exit(1)
 

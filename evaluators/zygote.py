@@ -36,13 +36,20 @@ class Zygote:
 
     def serve(self) -> None:
         """Serve requests until the other side closes the socket; end all children."""
-        self._control.send(REPLY.pack(os.getpid(), 0, 0, 0.0, 0))
+        try:
+            self._control.send(REPLY.pack(os.getpid(), 0, 0, 0.0, 0))
+            self._serve()
+        finally:
+            self._live.clear()
+            self._sweep()
+
+    def _serve(self) -> None:
         while True:
             request, descriptors, _, _ = socket.recv_fds(
                 self._control, REQUEST.size, maxfds=1
             )
             if not request:
-                break
+                return
             operation, process, cpu_s, wall_s, memory_bytes = REQUEST.unpack(request)
             if operation == FORK:
                 limits = Limits(cpu_s, wall_s, memory_bytes)
@@ -50,8 +57,6 @@ class Zygote:
             else:
                 reply = self._reap(process)
             self._control.send(reply)
-        self._live.clear()
-        self._sweep()
 
     def _fork(self, limits: Limits, connection: int) -> bytes:
         parent = os.getpid()
@@ -150,9 +155,14 @@ def _parents() -> dict[int, int]:
     return parents
 
 
+def _end(signal_number: int, frame: object) -> NoReturn:
+    raise SystemExit(signal_number)
+
+
 def main() -> None:
     """Serve on the control socket whose descriptor is the second argument."""
-    die_with(int(sys.argv[1]))
+    signal.signal(signal.SIGTERM, _end)
+    die_with(int(sys.argv[1]), signal.SIGTERM)
     adopt_orphans()
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:

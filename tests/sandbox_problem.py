@@ -1,4 +1,4 @@
-"""A problem small enough to see through: rank requests, be paid for short ones first."""
+"""A problem small enough to see through: each answered number counts."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def exam(rows=12, name="tiny"):
     classes = tuple(ServiceClass(c, 1.0, 0.1, 0.5, "made up") for c in "ab")
     deployment = Deployment("d", 1000)
     scenario = Scenario(
-        name, "train", 1.0, trace, deployment, StepTime(), classes, "none"
+        name, "train", 1.0, trace, deployment, StepTime((1000,)), classes, "none"
     )
     return Exam(scenario, Standard(1.0, {}))
 

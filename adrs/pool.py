@@ -1,0 +1,221 @@
+"""Judge many policies at once: worker processes, each with its own clean zygote.
+
+joblib's loky starts and feeds the workers. They are ours and trusted: they hold the
+exams, run the judge, and have every policy run in a process of its own. A worker that
+dies is an accident of the machine, so what it had in hand is done again, never scored.
+"""
+
+import itertools
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import NamedTuple, Self, cast
+
+from adrs import sandbox
+from evaluators import problems
+from evaluators.confine import Limits
+from evaluators.evaluation import Evaluation, Outcome, PolicyError
+from evaluators.load import load_policy
+from evaluators.problem import Exam, Problem
+
+ATTEMPTS = 3
+"""How often a task whose worker died is tried."""
+
+LIFELINE_S = 0.25
+"""How often a worker looks whether the driver is still there."""
+
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
+
+
+class WorkerError(Exception):
+    """Workers keep dying: the machine's fault or ours, so nothing was scored."""
+
+
+class Task(NamedTuple):
+    """One policy on one exam; the problem by name, as its worker finds it."""
+
+    problem: str
+    source: str
+    exam: Exam
+    limits: Limits
+
+
+class Pool:
+    """Judges policies in ``workers`` processes; use it as a context manager.
+
+    Raises ``ValueError`` for an unknown problem or isolation, ``IsolationError`` when
+    this machine has none.
+    """
+
+    def __init__(
+        self, problem: str, workers: int, isolation: str, limits: Limits
+    ) -> None:
+        problems.load(problem)
+        if workers < 1:
+            raise ValueError(f"workers is {workers}; expected at least 1")
+        level = sandbox.isolation_level()
+        if isolation != level:
+            raise ValueError(f"isolation is {isolation!r}; this machine has {level!r}")
+        self._problem = problem
+        self._workers = workers
+        self._isolation = level
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._executor = _executor(workers)
+        # loky trips over what is still queued when it is shut down, so threads here
+        # hold the queue and give it only what its workers can begin.
+        self._feeders = ThreadPoolExecutor(2 * workers)
+
+    def evaluate(
+        self, sources: Sequence[str], exams: Sequence[Exam]
+    ) -> Iterator[Evaluation]:
+        """One evaluation a source, in the order given.
+
+        Work starts now and goes on in the background. Raises ``WorkerError`` when
+        workers die under a task ``ATTEMPTS`` times, and what our own code raised.
+        """
+        work = [
+            [
+                self._feeders.submit(
+                    self._outcome, Task(self._problem, source, exam, self._limits)
+                )
+                for exam in exams
+            ]
+            for source in sources
+        ]
+        return self._evaluations(work)
+
+    def close(self) -> None:
+        """End the workers, with what they have in hand."""
+        with self._lock:
+            self._is_closed = True
+        self._feeders.shutdown(wait=False, cancel_futures=True)
+        _shut_down(self._executor)
+        self._feeders.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _evaluations(self, work: "list[list[Future[Outcome]]]") -> Iterator[Evaluation]:
+        try:
+            for row in work:
+                outcomes = tuple(future.result() for future in row)
+                row.clear()
+                yield Evaluation(outcomes, self._isolation)
+        finally:
+            for future in itertools.chain.from_iterable(work):
+                future.cancel()
+
+    def _outcome(self, task: Task) -> Outcome:
+        """What a worker makes of the task; another one if that one dies."""
+        cause: BrokenExecutor | None = None
+        for _ in range(ATTEMPTS):
+            executor = self._executor
+            try:
+                return executor.submit(_judge, task).result()
+            except BrokenExecutor as error:
+                cause = error
+                self._replace(executor)
+        raise WorkerError(
+            f"workers died {ATTEMPTS} times over a policy on scenario "
+            f"{task.exam.scenario.name}; it was not scored: look for a lack of memory, "
+            "then resume"
+        ) from cause
+
+    def _replace(self, broken: Executor) -> None:
+        """Start new workers, unless that was done since ``broken`` broke."""
+        with self._lock:
+            if broken is self._executor and not self._is_closed:
+                _shut_down(broken)
+                self._executor = _executor(self._workers)
+
+
+def in_process(problem: Problem, source: str, exams: Sequence[Exam]) -> Evaluation:
+    """Judge a policy of our own in this very process, without any isolation."""
+    outcomes = []
+    for exam in exams:
+        try:
+            policy = load_policy(source, problem.hooks)
+            outcome = problem.evaluate(policy, exam.scenario, exam.standard)
+        except PolicyError as error:
+            outcome = sandbox.failed(exam.scenario, error.failure)
+        outcomes.append(outcome)
+    return Evaluation(tuple(outcomes), "none")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _executor(workers: int) -> Executor:
+    # Heavy, and not needed for what a worker or a test in process uses of this file.
+    from joblib.externals.loky import ProcessPoolExecutor  # noqa: PLC0415
+
+    return cast(
+        Executor,
+        ProcessPoolExecutor(
+            max_workers=workers,
+            initializer=_start_worker,
+            initargs=(os.getpid(),),
+            env=_ONE_THREAD,
+        ),
+    )
+
+
+def _shut_down(executor: Executor) -> None:
+    executor.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]
+
+
+def _judge(task: Task) -> Outcome:
+    problem = problems.load(task.problem)
+    return sandbox.evaluate(problem, task.source, task.exam, task.limits)
+
+
+def _start_worker(driver: int) -> None:
+    """Make this process a worker: it dies with its driver and keeps to one core."""
+    # Ctrl-C goes to the whole terminal; the driver decides what comes of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+    _keep_to_a_core()
+
+
+def _end_with(driver: int) -> None:
+    while os.getppid() == driver:
+        time.sleep(LIFELINE_S)
+    os._exit(1)
+
+
+def _keep_to_a_core() -> None:
+    """Pin this thread, and the policies it starts, to a core no other worker has.
+
+    Engine and policy take turns, and waking the other on another core costs 45 us
+    more. A name bound in the abstract namespace marks a core as taken; the kernel frees
+    it with the process. Without a free core the thread stays where the kernel puts it.
+    """
+    for core in sorted(os.sched_getaffinity(0)):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            claim.bind(f"\0adrs/core/{core}")
+        except OSError:
+            claim.close()
+            continue
+        os.sched_setaffinity(0, {core})
+        claim.detach()
+        return
