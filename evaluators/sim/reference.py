@@ -6,17 +6,17 @@ be asked in every iteration.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from evaluators.calibration.step_time import Batch
 from evaluators.evaluation import PolicyError
 from evaluators.scenario import Scenario
+from evaluators.sim import plan
 from evaluators.sim.hooks import Policy
-from evaluators.sim.panel import Panel, n_tenants, oversized
+from evaluators.sim.panel import Panel, n_tenants
 from evaluators.sim.progress import Progress
 from evaluators.sim.recorder import Recorder
+from evaluators.sim.request import Request, batch, per_tenant, requests, running_view
 from evaluators.sim.run import Run
 from evaluators.views import Engine, Running
 from evaluators.workloads.trace import PS_PER_S
@@ -36,21 +36,6 @@ def simulate_plainly(scenario: Scenario, policy: object) -> Run:
     return engine.result()
 
 
-@dataclass(slots=True, eq=False)
-class Request:
-    """Progress of one request; ``goal`` is the token count its next emission needs."""
-
-    row: int
-    goal: int
-    output: int
-    tenant: int
-    computed: int = 0
-    generated: int = 0
-    decoding: bool = False
-    last_token_ps: int = -1
-    grant: int = 0
-
-
 class PlainEngine:
     """State of one engine; ``advance`` takes one step and says whether more follow."""
 
@@ -63,7 +48,7 @@ class PlainEngine:
         self.now_ps = self.next_ask_ps = self.last_step_ps = 0
         self.waiting: list[Request] = []
         self.running: list[Request] = []
-        self.arrivals = _requests(scenario, self.record)
+        self.arrivals = requests(scenario, self.record)
         self.free = self.least_free = scenario.deployment.kv_blocks
         self.budget = scenario.deployment.max_step_tokens
         self.cap = 0
@@ -79,7 +64,7 @@ class PlainEngine:
             self.now_ps = max(self.now_ps, self._next_arrival_ps())
         self._arrive()
         self._ask()
-        work = self._follow_plan() if self.policy.schedule else self._form()
+        work = plan.form(self) if self.policy.schedule else self._form()
         if work:
             self._compute(work)
         elif self.arrivals:
@@ -121,12 +106,12 @@ class PlainEngine:
         if not due:
             return
         if policy.schedule:
-            self._ask_plan()
+            plan.ask(self)
             return
         room = len(self.running) < self.scenario.deployment.max_running
         if not (room and self.waiting and policy.answers_admission):
             return
-        engine = self._engine_view()
+        engine = self.engine_view()
         if policy.token_budget:
             most = self.scenario.deployment.max_step_tokens
             self.budget = min(most, max(1, policy.count(policy.token_budget, engine)))
@@ -143,24 +128,6 @@ class PlainEngine:
         self.keys = dict(zip(rows, ranks.tolist(), strict=True))
         self.waiting.sort(key=lambda request: self.keys[request.row])
 
-    def _ask_plan(self) -> None:
-        self.waiting.sort(key=lambda request: request.row)
-        rows = [request.row for request in self.waiting]
-        plan = self.policy.plan(
-            self.panel.waiting(rows), self._running_view(), self._engine_view()
-        )
-        for request, grant in zip(self.waiting, plan.waiting.tolist(), strict=True):
-            request.grant = grant
-        losers = []
-        for request, grant in zip(self.running, plan.running.tolist(), strict=True):
-            request.grant = grant
-            if grant < 0:
-                losers.append(request)
-        for request in losers:
-            self.running.remove(request)
-            self._preempt(request)
-            request.grant = 0
-
     # -- forming a step ----------------------------------------------------------
 
     def _form(self) -> list[tuple[Request, int]]:
@@ -170,7 +137,7 @@ class PlainEngine:
         if self.policy.victim_key:
             self._sort_victims(cap)
         wants = {id(r): _capped(r.goal - r.computed, cap) for r in self.running}
-        work, budget, preempted = self._serve_running(wants, self.budget)
+        work, budget, preempted = self.serve_running(wants, self.budget)
         if preempted:
             return work
         most = self.scenario.deployment.max_running
@@ -179,16 +146,20 @@ class PlainEngine:
             if self.running and self._held(request):
                 break
             want = min(_capped(request.goal, cap), budget)
-            if not self._admit(request, want):
+            if not self.admit(request, want):
                 break
             del self.waiting[0]
             work.append((request, want))
             budget -= want
         return work
 
-    def _serve_running(
+    def serve_running(
         self, wants: dict[int, int], budget: int
     ) -> tuple[list[tuple[Request, int]], int, bool]:
+        """Serve running requests up to their wants and the budget, in order.
+
+        Returns who computes what, the budget left, and whether any was preempted.
+        """
         work: list[tuple[Request, int]] = []
         preempted = False
         at = 0
@@ -200,7 +171,7 @@ class PlainEngine:
                 continue
             while not self._allocate(request, want):
                 victim = self.running.pop()
-                self._preempt(victim)
+                self.preempt(victim)
                 preempted = True
                 if victim is request:
                     return work, budget, True
@@ -208,23 +179,6 @@ class PlainEngine:
             budget -= want
             at += 1
         return work, budget, preempted
-
-    def _follow_plan(self) -> list[tuple[Request, int]]:
-        """Who computes how many tokens, by the standing plan."""
-        wants = {id(r): min(r.goal - r.computed, r.grant) for r in self.running}
-        most = self.scenario.deployment
-        work, budget, preempted = self._serve_running(wants, most.max_step_tokens)
-        for request in () if preempted else tuple(self.waiting):
-            if request.grant <= 0:
-                continue
-            if budget <= 0 or len(self.running) >= most.max_running:
-                break
-            want = min(request.goal, request.grant, budget)
-            if self._admit(request, want):
-                self.waiting.remove(request)
-                work.append((request, want))
-                budget -= want
-        return work
 
     def _held(self, request: Request) -> bool:
         return self.keys.get(request.row, 0.0) == float("inf")
@@ -238,12 +192,13 @@ class PlainEngine:
             budget -= want
         if need <= self.free or self.policy.victim_key is None:
             return
-        view, engine = self._running_view(), self._engine_view()
+        view, engine = self.running_view(), self.engine_view()
         keys = self.policy.ranks(self.policy.victim_key, view, engine)
         order = np.argsort(keys, kind="stable")
         self.running = [self.running[i] for i in order]
 
-    def _admit(self, request: Request, want: int) -> bool:
+    def admit(self, request: Request, want: int) -> bool:
+        """Let a waiting request run if its memory is free; says whether it was."""
         whole = self._blocks(request.goal)
         if self.scenario.deployment.reserve_full_prompt and whole > self.free:
             return False
@@ -267,7 +222,8 @@ class PlainEngine:
     def _held_blocks(self, request: Request) -> int:
         return self._blocks(request.computed)
 
-    def _preempt(self, request: Request) -> None:
+    def preempt(self, request: Request) -> None:
+        """Put a request, taken from the running set, back to wait for recomputation."""
         self.free += self._held_blocks(request)
         request.computed = 0
         request.decoding = False
@@ -280,8 +236,8 @@ class PlainEngine:
     # -- computing it ------------------------------------------------------------
 
     def _compute(self, work: list[tuple[Request, int]]) -> None:
-        batch = _batch(work)
-        duration = self.scenario.step_time.duration_ps(batch)
+        step = batch(work)
+        duration = self.scenario.step_time.duration_ps(step)
         start, self.now_ps = self.now_ps, self.now_ps + duration
         self.last_step_ps = duration
         gaps = emitted = 0
@@ -299,8 +255,8 @@ class PlainEngine:
             duration,
             0,
             gaps,
-            batch.decodes,
-            batch.prefill_tokens,
+            step.decodes,
+            step.prefill_tokens,
         ))
         self.progress.spend(1, emitted)
 
@@ -329,19 +285,13 @@ class PlainEngine:
             self.dirty = True
         return whole
 
-    # -- views -------------------------------------------------------------------
+    def running_view(self) -> Running:
+        """What a policy may know of the running requests."""
+        block_tokens = self.scenario.deployment.block_tokens
+        return running_view(self.panel, self.running, block_tokens)
 
-    def _running_view(self) -> Running:
-        requests = self.running
-        return self.panel.running(
-            [r.row for r in requests],
-            [r.computed for r in requests],
-            [self._held_blocks(r) for r in requests],
-            [r.generated for r in requests],
-            [r.last_token_ps for r in requests],
-        )
-
-    def _engine_view(self) -> Engine:
+    def engine_view(self) -> Engine:
+        """What a policy may know of the engine."""
         decoding = [r for r in self.running if r.decoding]
         scalars = (
             self.now_ps / PS_PER_S,
@@ -352,44 +302,10 @@ class PlainEngine:
             sum(r.computed for r in decoding),
             self.last_step_ps / PS_PER_S,
         )
-        waiting, running = (
-            [0] * len(self.served[0]),
-            [0] * len(self.served[0]),
-        )
-        for request in self.waiting:
-            waiting[request.tenant] += 1
-        for request in self.running:
-            running[request.tenant] += 1
+        n = len(self.served[0])
+        waiting, running = (per_tenant(r, n) for r in (self.waiting, self.running))
         return self.panel.engine(scalars, (*self.served, waiting, running))
-
-
-def _requests(scenario: Scenario, record: Recorder) -> list[Request]:
-    """Requests that fit the KV memory at all, last arrival first; notes the others."""
-    record.rejected.extend(oversized(scenario))
-    rejected = set(record.rejected)
-    trace = scenario.trace
-    columns = zip(
-        range(len(trace)),
-        trace.prompt_tokens.tolist(),
-        trace.output_tokens.tolist(),
-        trace.tenant.tolist(),
-        strict=True,
-    )
-    requests = [Request(*values) for values in columns if values[0] not in rejected]
-    return requests[::-1]
 
 
 def _capped(tokens: int, cap: int) -> int:
     return min(tokens, cap) if cap else tokens
-
-
-def _batch(work: list[tuple[Request, int]]) -> Batch:
-    chunks = [(k, r.computed) for r, k in work if not r.decoding]
-    contexts = [r.computed + 1 for r, _ in work if r.decoding]
-    return Batch(
-        prefill_tokens=sum(k for k, _ in chunks),
-        prefill_work=sum(k * (k + 2 * done) for k, done in chunks),
-        decodes=len(contexts),
-        context_tokens=sum(contexts),
-        longest_context=max(contexts, default=0),
-    )
