@@ -1,0 +1,1 @@
+"""Varying policies on their syntax trees: tune, cross, grow, shrink."""

@@ -1,0 +1,187 @@
+"""Bring a hook of another policy into this one, whole or as part of a sum."""
+
+import ast
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+
+from adrs.variation.draft import Draft, bound_name, free_names, self_names
+from adrs.variation.ranking import Number, fill, fresh, ranking, renamed
+from adrs.variation.vocabulary import Vocabulary
+
+LACKING_ODDS = 4.0
+"""How much likelier a hook is taken that this policy lacks than one it has."""
+PLAN = "schedule"
+RANK = "np.argsort(np.argsort({}, kind='stable'), kind='stable')"
+
+
+def take(
+    draft: Draft,
+    others: Sequence[Draft],
+    rng: np.random.Generator,
+    vocabulary: Vocabulary,
+) -> str | None:
+    """Take a hook of another policy with all that it uses; None if there is none."""
+    offers = [
+        (other, hook)
+        for other in others
+        for hook in vocabulary.hooks
+        if hook in other.methods and hook != PLAN and _differs(draft, other, hook)
+    ]
+    if not offers:
+        return None
+    odds = np.array([
+        1 if hook in draft.methods else LACKING_ODDS for _, hook in offers
+    ])
+    other, hook = offers[rng.choice(len(offers), p=odds / odds.sum())]
+    if not transplant(draft, other, hook, hook):
+        return None
+    return f"{hook} of '{_brief(other.root)}'"
+
+
+def blend(
+    draft: Draft,
+    others: Sequence[Draft],
+    rng: np.random.Generator,
+    vocabulary: Vocabulary,
+) -> str | None:
+    """Add another policy's key to ours, as it is or by rank; None if there is none."""
+    offers = [
+        (other, hook)
+        for other in others
+        for hook in vocabulary.rankable()
+        if hook in other.methods and hook in draft.methods
+        if _differs(draft, other, hook) and _is_straight(other.methods[hook])
+    ]
+    if not offers:
+        return None
+    other, hook = offers[rng.integers(len(offers))]
+    ours = ranking(draft, hook, vocabulary)
+    if ours is None or not transplant(draft, other, hook, "_theirs"):
+        return None
+    theirs = draft.methods.pop("_theirs")
+    local = fresh("other", ours.method)
+    _inline(ours.method, theirs, local)
+    by_rank = rng.random() < 0.6
+    low, high = (0.1, 3.0) if by_rank else (0.01, 100.0)
+    form = RANK if by_rank else "{}"
+    text = f"key = {form.format('key')}\n" * by_rank
+    text += f"key = key + $blend * {form.format(local)}"
+    ours.append(fill(draft, text, (Number("blend", low, high),), rng))
+    return f"{hook} blended with '{_brief(other.root)}'"
+
+
+def transplant(draft: Draft, other: Draft, hook: str, name: str) -> bool:
+    """Copy a hook into the draft under a name; False if what it needs would clash."""
+    methods = _methods_needed(other, hook)
+    if "__init__" in methods and "__init__" in draft.methods:
+        return False
+    copies = {key: copy.deepcopy(other.methods[key]) for key in methods}
+    helpers = _helpers_needed(other, list(copies.values()))
+    bound = {bound_name(node): ast.unparse(node) for node in draft.helpers}
+    wanted = {bound_name(node): ast.unparse(node) for node in helpers}
+    if any(bound.get(key, text) != text for key, text in wanted.items()):
+        return False
+    draft.methods.pop(name, None)
+    own = {hook: name} | _names_for(draft, other, copies, hook)
+    for key, method in copies.items():
+        _rename_self(method, own)
+        method.name = own.get(key, key)
+        draft.methods[method.name] = method
+    draft.helpers += [node for node in helpers if bound_name(node) not in bound]
+    draft.imports += copy.deepcopy(other.imports)
+    return True
+
+
+def _methods_needed(other: Draft, hook: str) -> list[str]:
+    """The hook, the helpers it calls, and the constructor if it reads state."""
+    needed, waiting = [hook], [hook]
+    while waiting:
+        for name in sorted(self_names([other.methods[waiting.pop()]])):
+            is_state = name not in other.attributes and name not in other.methods
+            source = "__init__" if is_state else name
+            if source in other.methods and source not in needed:
+                needed.append(source)
+                waiting.append(source)
+    return needed
+
+
+def _helpers_needed(other: Draft, methods: list[ast.FunctionDef]) -> list[ast.stmt]:
+    wanted = free_names(methods)
+    needed: list[ast.stmt] = []
+    for node in reversed(other.helpers):
+        if bound_name(node) in wanted:
+            needed.insert(0, copy.deepcopy(node))
+            wanted |= free_names([node])
+    return needed
+
+
+def _names_for(
+    draft: Draft, other: Draft, copies: dict[str, ast.FunctionDef], hook: str
+) -> dict[str, str]:
+    """Names here of the attributes and helpers brought along; adds the attributes."""
+    names = {}
+    for name in sorted(self_names(copies.values())):
+        if name in other.attributes:
+            names[name] = _place(draft, other, name, hook)
+    for name in copies:
+        if name not in (hook, "__init__"):
+            names[name] = draft.free_name(name)
+    return names
+
+
+def _place(draft: Draft, other: Draft, name: str, hook: str) -> str:
+    value = other.attributes[name]
+    mine = draft.attributes.get(name)
+    if mine is not None and ast.unparse(mine) == ast.unparse(value):
+        return name
+    taken = mine is not None or name in draft.methods
+    place = draft.free_name(f"{hook.split('_')[0]}_{name}") if taken else name
+    draft.attributes[place] = copy.deepcopy(value)
+    if name in other.comments:
+        draft.comments[place] = other.comments[name]
+    return place
+
+
+def _rename_self(method: ast.FunctionDef, names: dict[str, str]) -> None:
+    for node in ast.walk(method):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self":
+            node.attr = names.get(node.attr, node.attr)
+
+
+def _inline(ours: ast.FunctionDef, theirs: ast.FunctionDef, local: str) -> None:
+    """Put their steps before our return, their result under the name ``local``."""
+    pairs = zip(theirs.args.args, ours.args.args, strict=False)
+    names = {theirs_.arg: ours_.arg for theirs_, ours_ in pairs}
+    used = free_names([ours]) | set(names.values())
+    for node in ast.walk(theirs):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            clashes = node.id in used and node.id not in names
+            names.setdefault(node.id, f"{local}_{node.id}" if clashes else node.id)
+    *steps, last = [step for step in theirs.body if not _is_docstring(step)]
+    assert isinstance(last, ast.Return) and last.value is not None
+    result = ast.Assign([ast.Name(local)], last.value, lineno=0)
+    ours.body[-1:-1] = [renamed(step, names) for step in steps]
+    renamed(ast.Expr(last.value), names)
+    ours.body[-1:-1] = [result]
+
+
+def _is_straight(method: ast.FunctionDef) -> bool:
+    """Whether the only return is the last step and gives a value."""
+    returns = [node for node in ast.walk(method) if isinstance(node, ast.Return)]
+    return returns == [method.body[-1]] and returns[0].value is not None
+
+
+def _differs(draft: Draft, other: Draft, hook: str) -> bool:
+    mine = draft.methods.get(hook)
+    return mine is None or ast.unparse(mine) != ast.unparse(other.methods[hook])
+
+
+def _brief(root: str) -> str:
+    words = root.removesuffix(" ...").split()
+    return " ".join(words[:4]).rstrip(",:;.")
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

@@ -1,0 +1,209 @@
+"""Add to a policy: a term, a condition, a hook it lacks."""
+
+import ast
+from collections.abc import Sequence
+
+import numpy as np
+
+from adrs.variation.draft import Draft, statements
+from adrs.variation.ranking import (
+    Number,
+    Ranking,
+    fill,
+    fresh,
+    is_positive,
+    ranking,
+    scale_of,
+)
+from adrs.variation.templates import (
+    COUNTS,
+    FAR,
+    HOLD,
+    KEYS,
+    LATER,
+    SOONER,
+    VICTIMS,
+    Template,
+)
+from adrs.variation.vocabulary import Feature, Vocabulary
+
+FIRST_HOOK_ODDS = 0.75
+"""How often the first ranking hook of the problem is chosen over the others."""
+LOWEST_FIRST = "admit_key"
+EFFECTS = (("last", 0.5), ("first", 0.3), ("hold", 0.2))
+
+
+def add_term(
+    draft: Draft,
+    others: Sequence[Draft],
+    rng: np.random.Generator,
+    vocabulary: Vocabulary,
+) -> str | None:
+    """Add a weighted feature to a key, or multiply it by one."""
+    del others
+    laid_out = _some_ranking(draft, rng, vocabulary)
+    if laid_out is None:
+        return None
+    features = vocabulary.features(laid_out.method.name)
+    feature = features[rng.integers(len(features))]
+    can_scale = not feature.signed and is_positive(draft, laid_out)
+    if can_scale and rng.random() < 0.4:
+        text, weight = _factor(feature)
+    else:
+        text, weight = _summand(feature, laid_out, rng)
+    laid_out.append(fill(draft, text, (weight,), rng))
+    laid_out.tidy()
+    return f"{laid_out.method.name} weighs {feature.name.replace('_', ' ')}"
+
+
+def add_condition(
+    draft: Draft,
+    others: Sequence[Draft],
+    rng: np.random.Generator,
+    vocabulary: Vocabulary,
+) -> str | None:
+    """Send the requests that meet a condition first or last, or hold them back."""
+    del others
+    laid_out = _some_ranking(draft, rng, vocabulary)
+    if laid_out is None:
+        return None
+    hook = laid_out.method.name
+    effects = EFFECTS if hook == LOWEST_FIRST else EFFECTS[:2]
+    odds = np.array([weight for _, weight in effects])
+    effect = effects[rng.choice(len(effects), p=odds / odds.sum())][0]
+    source = {"last": LATER, "first": SOONER, "hold": HOLD}[effect]
+    template = _some(source, hook, rng, vocabulary)
+    if template is None:
+        return None
+    later = "+" if hook == LOWEST_FIRST else "-"
+    sign = later if effect == "last" else "-+"[later == "-"]
+    value = "np.inf" if effect == "hold" else f"key {sign} {FAR}"
+    condition = fill(draft, template.text, template.numbers, rng)
+    chosen = fresh("chosen", laid_out.method)
+    laid_out.append(f"{chosen} = {condition}\nkey = np.where({chosen}, {value}, key)")
+    return template.note if hook == LOWEST_FIRST else f"{hook}: {template.note}"
+
+
+def invent_key(
+    draft: Draft,
+    others: Sequence[Draft],
+    rng: np.random.Generator,
+    vocabulary: Vocabulary,
+) -> str | None:
+    """Write a new ranking hook, from a template or as a sum of logarithms."""
+    del others
+    hook = _some_hook(draft, rng, vocabulary)
+    if hook is None:
+        return None
+    laid_out = _blank(draft, hook, vocabulary)
+    template = _some(KEYS if hook == LOWEST_FIRST else VICTIMS, hook, rng, vocabulary)
+    if template is None or rng.random() < 0.4:
+        template = _sum_of_logs(hook, rng, vocabulary)
+    laid_out.append(fill(draft, template.text, template.numbers, rng))
+    del laid_out.method.body[0]
+    laid_out.tidy()
+    return template.note
+
+
+def invent_count(
+    draft: Draft,
+    others: Sequence[Draft],
+    rng: np.random.Generator,
+    vocabulary: Vocabulary,
+) -> str | None:
+    """Write a new hook that returns a count, in place of any there was."""
+    del others
+    hooks = [name for name, hook in vocabulary.hooks.items() if hook.returns == "count"]
+    if not hooks:
+        return None
+    hook = (
+        hooks[0] if rng.random() < FIRST_HOOK_ODDS else hooks[rng.integers(len(hooks))]
+    )
+    template = _some(COUNTS, hook, rng, vocabulary)
+    if template is None:
+        return None
+    arguments = ", ".join(vocabulary.hooks[hook].arguments)
+    method = statements(f"def {hook}(self, {arguments}):\n    pass")[0]
+    assert isinstance(method, ast.FunctionDef)
+    method.body = statements(fill(draft, template.text, template.numbers, rng))
+    draft.methods[hook] = method
+    return f"{hook}: {template.note}"
+
+
+def _some_hook(
+    draft: Draft, rng: np.random.Generator, vocabulary: Vocabulary
+) -> str | None:
+    del draft
+    hooks = vocabulary.rankable()
+    if not hooks:
+        return None
+    return (
+        hooks[0] if rng.random() < FIRST_HOOK_ODDS else hooks[rng.integers(len(hooks))]
+    )
+
+
+def _some_ranking(
+    draft: Draft, rng: np.random.Generator, vocabulary: Vocabulary
+) -> Ranking | None:
+    hook = _some_hook(draft, rng, vocabulary)
+    return None if hook is None else ranking(draft, hook, vocabulary)
+
+
+def _blank(draft: Draft, hook: str, vocabulary: Vocabulary) -> Ranking:
+    """The hook begun anew; its one step is there to be replaced."""
+    draft.methods.pop(hook, None)
+    laid_out = ranking(draft, hook, vocabulary)
+    assert laid_out is not None
+    return laid_out
+
+
+def _some(
+    templates: Sequence[Template],
+    hook: str,
+    rng: np.random.Generator,
+    vocabulary: Vocabulary,
+) -> Template | None:
+    fitting = [t for t in templates if vocabulary.allows(hook, t.text)]
+    return fitting[rng.integers(len(fitting))] if fitting else None
+
+
+def _factor(feature: Feature) -> tuple[str, Number]:
+    """Multiply the key: scale-free, so that the weight means the same everywhere."""
+    usual = 1 / feature.scale
+    weight = Number(f"{feature.name}_weight", usual * 0.1, usual * 3)
+    operator = "*" if feature.sign > 0 else "/"
+    return f"key = key {operator} (1 + ${weight.name} * {feature.text})", weight
+
+
+def _summand(
+    feature: Feature, laid_out: Ranking, rng: np.random.Generator
+) -> tuple[str, Number]:
+    """Add to the key, with a weight that makes both about equally large."""
+    text, scale = feature.text, feature.scale
+    if not feature.signed and rng.random() < 0.3:
+        text, scale = f"np.log1p({text})", float(np.log1p(scale))
+    usual = scale_of(laid_out.method) / scale
+    weight = Number(f"{feature.name}_weight", usual * 0.1, usual * 5)
+    is_later = (feature.sign > 0) == (laid_out.method.name == LOWEST_FIRST)
+    sign = "+" if is_later == (rng.random() < 0.85) else "-"
+    return f"key = key {sign} ${weight.name} * {text}", weight
+
+
+def _sum_of_logs(
+    hook: str, rng: np.random.Generator, vocabulary: Vocabulary
+) -> Template:
+    """Two or three features to powers of their own: a key that knows no units."""
+    features = [feature for feature in vocabulary.features(hook) if not feature.signed]
+    count = min(len(features), int(rng.integers(2, 4)))
+    chosen = [features[i] for i in rng.permutation(len(features))[:count]]
+    terms, numbers = [], []
+    for feature in chosen:
+        is_later = (feature.sign > 0) == (hook == LOWEST_FIRST)
+        number = Number(f"{feature.name}_power", 0.1, 3.0)
+        terms.append(
+            f"{'+' if is_later else '-'} ${number.name} * np.log1p({feature.text})"
+        )
+        numbers.append(number)
+    names = ", ".join(feature.name.replace("_", " ") for feature in chosen)
+    text = f"key = {' '.join(terms).removeprefix('+ ')}"
+    return Template(f"{hook} by powers of {names}", text, tuple(numbers))
