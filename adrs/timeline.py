@@ -27,9 +27,25 @@ def render(scenario: Scenario, run: Run) -> str:
 
 
 def _counters(run: Run) -> Iterator[dict[str, Any]]:
-    """What the engine does, whenever that changes; zero while it is idle."""
+    """Each counter whenever it changes; zero while the engine is idle."""
+    shown: dict[str, float] = {}
+    for at_ps, values in _levels(run):
+        for name, value in values.items():
+            if shown.get(name) != value:
+                shown[name] = value
+                yield {
+                    "name": name,
+                    "ph": "C",
+                    "pid": ENGINE,
+                    "ts": at_ps / PS_PER_US,
+                    "args": {name: value},
+                }
+
+
+def _levels(run: Run) -> Iterator[tuple[int, dict[str, float]]]:
+    """When a run of steps, or a pause between two, starts, and its counters."""
     steps = run.steps
-    end_ps, before = 0, (0, 0, 0.0)
+    idle = dict.fromkeys(("decoding requests", "prefill tokens", "step ms"), 0.0)
     columns = (
         steps.start_ps,
         steps.count,
@@ -38,29 +54,15 @@ def _counters(run: Run) -> Iterator[dict[str, Any]]:
         steps.decodes,
         steps.prefill_tokens,
     )
+    end_ps = 0
     rows = zip(*(column.tolist() for column in columns), strict=True)
     for start_ps, count, first_ps, growth_ps, decodes, prefill in rows:
         if start_ps > end_ps:
-            yield from _steps(end_ps, (0, 0, 0.0))
-            before = (0, 0, 0.0)
-        now = (decodes, prefill, first_ps / 1e9)
-        if now != before:
-            yield from _steps(start_ps, now)
-        before = now
+            yield end_ps, idle
+        values = (decodes, prefill, round(first_ps / 1e9, 2))
+        yield start_ps, dict(zip(idle, values, strict=True))
         end_ps = start_ps + count * first_ps + growth_ps * (count * (count - 1) // 2)
-    yield from _steps(end_ps, (0, 0, 0.0))
-
-
-def _steps(at_ps: int, values: tuple[int, int, float]) -> Iterator[dict[str, Any]]:
-    names = ("decoding requests", "prefill tokens", "step ms")
-    for name, value in zip(names, values, strict=True):
-        yield {
-            "name": name,
-            "ph": "C",
-            "pid": ENGINE,
-            "ts": at_ps / PS_PER_US,
-            "args": {name: value},
-        }
+    yield end_ps, idle
 
 
 def _tracks(scenario: Scenario, run: Run) -> Iterator[dict[str, Any]]:
