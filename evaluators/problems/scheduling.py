@@ -10,7 +10,7 @@ from evaluators.problem import Hook, Standard
 from evaluators.scenario import Scenario
 from evaluators.sim.engine import simulate
 from evaluators.sim.hooks import HOOKS, VIEWS
-from evaluators.sim.laws import check
+from evaluators.sim.laws import LawBrokenError, check
 from evaluators.sim.run import Run
 from evaluators.starvation import gate, tails
 from evaluators.views import (
@@ -91,8 +91,7 @@ class Scheduling:
         """Serve, check the laws, score: mean utility x starvation gate / bound.
 
         A policy's fault is an outcome with a failure and score 0. Raises
-        ``RuntimeError`` when the score exceeds 1, ``AssertionError`` when a law is
-        broken: both are our bugs.
+        ``LawBrokenError`` when the run breaks a law or exceeds the bound: our bug.
         """
         try:
             run = simulate(scenario, policy)
@@ -105,13 +104,13 @@ class Scheduling:
 
 
 def judged(scenario: Scenario, run: Run, standard: Standard) -> Outcome:
-    """Outcome of a finished run."""
+    """Outcome of a finished run; raises ``LawBrokenError`` above the bound."""
     metrics = measure(scenario, run)
     barrier = gate(scenario, run, standard.tails)
     value = metrics["utility_mean"] * barrier.factor
     score = value / standard.bound if standard.bound > 0 else 1.0
     if score > 1.0 + ROUNDING:
-        raise RuntimeError(
+        raise LawBrokenError(
             f"scenario {scenario.name}: mean utility {value:.9f} exceeds the bound "
             f"{standard.bound:.9f} that no policy can exceed"
         )

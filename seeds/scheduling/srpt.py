@@ -12,25 +12,28 @@ class ShortestRemaining:
     reluctance = 3.0  # preempt only what has this many times the newcomer's rest left
 
     def schedule(self, waiting, running, engine):
-        """Decode all; give prompts the rest of the step in order of what remains."""
+        """Go on with what runs, then admit by what remains; the longest may yield."""
         known = running.prompt_tokens + running.generated_tokens
-        left = np.concatenate([
-            known - running.computed_tokens,
-            waiting.prompt_tokens + waiting.generated_tokens,
-        ])
-        n = len(running)
-        rest = left + self.decode_price * np.concatenate([
-            np.maximum(requests.predicted_tokens - requests.generated_tokens, 1)
-            for requests in (running, waiting)
-        ])
-        order = np.lexsort((rest, left > 1))
-        before = np.cumsum(left[order]) - left[order]
-        grants = np.empty(len(left))
-        grants[order] = np.clip(engine.max_step_tokens - before, 0, left[order])
-        if n and len(waiting):
-            shortest, longest = np.argmin(rest[n:]), np.argmax(rest[:n])
-            full = n >= engine.max_running
-            full |= waiting.blocks_needed[shortest] > engine.free_blocks
-            if full and rest[longest] > self.reluctance * rest[n + shortest]:
+        grants = known - running.computed_tokens
+        tokens = waiting.prompt_tokens + waiting.generated_tokens
+        rest, queued_rest = self.rest(grants, running), self.rest(tokens, waiting)
+        queue = np.argsort(queued_rest, kind="stable")
+        blocks, slots = engine.free_blocks, engine.max_running - len(running)
+        if len(queue) and len(running):
+            first, longest = queue[0], np.argmax(rest)
+            full = not slots or waiting.blocks_needed[first] > blocks
+            if full and rest[longest] > self.reluctance * queued_rest[first]:
+                blocks, slots = blocks + running.blocks_held[longest], slots + 1
                 grants[longest] = -1
-        return grants[n:], grants[:n]
+        budget = engine.max_step_tokens - np.maximum(grants, 0).sum()
+        before = np.cumsum(tokens[queue]) - tokens[queue]
+        fits = np.cumsum(waiting.blocks_needed[queue]) <= blocks
+        fits &= np.arange(len(queue)) < slots
+        admitted = np.zeros(len(queue))
+        admitted[queue] = fits * np.clip(budget - before, 0, tokens[queue])
+        return admitted, grants
+
+    def rest(self, left, requests):
+        """Tokens to compute, and the predicted rest of the answer at its price."""
+        answer = np.maximum(requests.predicted_tokens - requests.generated_tokens, 1)
+        return left + self.decode_price * answer
