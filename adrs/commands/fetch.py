@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 import urllib.request
+from contextlib import suppress
 from dataclasses import asdict
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from typing import Protocol
 
@@ -62,7 +63,10 @@ def download(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
             content: bytes = response.read(MOST_BYTES + 1)
-    except (OSError, HTTPException) as error:
+            declared = int(response.headers.get("Content-Length") or len(content))
+            if len(content) < min(declared, MOST_BYTES):
+                raise IncompleteRead(content, declared - len(content))
+    except (OSError, HTTPException, ValueError) as error:
         raise FetchError(
             f"cannot get {url}: {error}; without a network, get the file elsewhere and "
             "name it with workload.data=PATH"
@@ -90,6 +94,7 @@ def keep(content: bytes, path: Path) -> Path:
         part.write_bytes(content)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise FetchError(f"cannot write {path}: {error}; choose data=FOLDER") from None
     return path
