@@ -10,7 +10,7 @@ from evaluators.workloads.catalogue import CATALOGUE
 from evaluators.workloads.classes import CLASSES
 from evaluators.workloads.workload import build_workload, kinds
 
-CONF = sorted(Path("conf/workload").glob("*.yaml"))
+CONF = sorted((Path(__file__).parents[2] / "conf" / "workload").glob("*.yaml"))
 
 
 def keys(path):
