@@ -28,7 +28,6 @@ FIRST_HOOK = 16
 _HEADER = struct.Struct("<QII")
 _SHAPES = tuple(struct.Struct(f"<Q{4 * n}I") for n in range(MAX_ARRAYS + 1))
 _CODES = {"i": 0, "f": 1}
-_DTYPES = (np.dtype(np.int64), np.dtype(np.float64))
 
 
 class FrameError(Exception):
@@ -164,20 +163,25 @@ def unpack(payload: bytes) -> Parts:
     if size < 8 or count > MAX_ARRAYS or size < _SHAPES[count].size:
         raise FrameError(f"{size} bytes do not hold the shapes of {count} arrays")
     numbers = _SHAPES[count].unpack_from(payload)
-    offset = _SHAPES[count].size
-    arrays = []
+    words = np.frombuffer(payload, np.int64, size // 8)
+    values = (words, words.view(np.float64))
+    at = _SHAPES[count].size // 8
+    arrays: list[NDArray[Any]] = []
     for i in range(1, len(numbers), 4):
         code, dimensions, length, width = numbers[i : i + 4]
-        if code > 1 or dimensions > 2:
-            raise FrameError(f"array type {code} of {dimensions} dimensions")
-        end = offset + 8 * length * width
-        if end > size:
-            raise FrameError(f"an array ends at byte {end} of {size}")
-        shape = (length, width)[:dimensions]
-        if (length, width)[dimensions:] != (1, 1)[dimensions:]:
-            raise FrameError(f"{length} x {width} numbers in {dimensions} dimensions")
-        arrays.append(np.ndarray(shape, _DTYPES[code], payload, offset))
-        offset = end
-    if offset != size:
-        raise FrameError(f"{size - offset} bytes too many")
+        end = at + length * width
+        if code > 1 or dimensions > 2 or end * 8 > size:
+            raise FrameError(f"array {len(arrays)} of {count} is malformed")
+        array = values[code][at:end]
+        arrays.append(array if dimensions == 1 else _shaped(array, numbers[i + 1 :]))
+        at = end
+    if at * 8 != size:
+        raise FrameError(f"{size - at * 8} bytes too many")
     return tuple(arrays)
+
+
+def _shaped(array: NDArray[Any], numbers: tuple[int, ...]) -> NDArray[Any]:
+    dimensions, length, width = numbers[:3]
+    if dimensions < 2 and array.size != 1:
+        raise FrameError(f"{array.size} numbers in {dimensions} dimensions")
+    return array.reshape((length, width)[:dimensions])

@@ -74,6 +74,13 @@ _INT_INDEX = {column.name: i for i, column in enumerate(REQUEST_INTS)}
 _FLOAT_INDEX = {column.name: i for i, column in enumerate(REQUEST_FLOATS)}
 
 
+_NO_CHANGE: Parts = (
+    np.zeros(0, dtype=np.int64),
+    np.zeros((len(REQUEST_INTS), 0), dtype=np.int64),
+    np.zeros((len(REQUEST_FLOATS), 0)),
+)
+
+
 class Table:
     """Public facts of requests, a row each; ``changed`` lists rows not yet sent."""
 
@@ -86,6 +93,8 @@ class Table:
 
     def drain(self) -> Parts:
         """Rows changed since the last call with their values: (rows, ints, floats)."""
+        if not self.changed:
+            return _NO_CHANGE
         rows = np.array(self.changed, dtype=np.int64)
         self.changed.clear()
         return rows, self.ints[:, rows], self.floats[:, rows]
@@ -95,13 +104,18 @@ class Table:
         rows, ints, floats = parts
         if not rows.size:
             return
-        capacity = self.ints.shape[1]
-        if rows.max() >= capacity:
-            extra = max(capacity, int(rows.max()) + 1 - capacity)
-            self.ints = np.pad(self.ints, ((0, 0), (0, extra)))
-            self.floats = np.pad(self.floats, ((0, 0), (0, extra)))
-        self.ints[:, rows] = ints
+        try:
+            self.ints[:, rows] = ints
+        except IndexError:
+            self._grow(int(rows.max()) + 1)
+            self.ints[:, rows] = ints
         self.floats[:, rows] = floats
+
+    def _grow(self, rows: int) -> None:
+        capacity = self.ints.shape[1]
+        extra = max(capacity, rows - capacity)
+        self.ints = np.pad(self.ints, ((0, 0), (0, extra)))
+        self.floats = np.pad(self.floats, ((0, 0), (0, extra)))
 
 
 class Requests:
@@ -216,10 +230,23 @@ class Engine:
         values = self.__dict__
         for column, value in zip(ENGINE_SCALARS, scalars.tolist(), strict=True):
             values[column.name] = value
-        for column, value in zip(ENGINE_CONSTANTS, facts.constants, strict=True):
-            values[column.name] = float(value)
-        values["tenants"] = Columns(TENANT_COLUMNS, tenants)
-        values["classes"] = Columns(CLASS_COLUMNS, facts.classes)
+        constants = facts.constants.tolist()
+        for column, value in zip(ENGINE_CONSTANTS, constants, strict=True):
+            values[column.name] = value
+
+    def __getattr__(self, name: str) -> Columns:
+        if name == "tenants":
+            table = Columns(TENANT_COLUMNS, self._tenants)
+        elif name == "classes":
+            table = Columns(CLASS_COLUMNS, self.facts.classes)
+        else:
+            columns = (*ENGINE_SCALARS, *ENGINE_CONSTANTS)
+            known = ", ".join(column.name for column in columns)
+            raise AttributeError(
+                f"engine has no {name!r}; it has {known}, tenants, classes"
+            )
+        self.__dict__[name] = table
+        return table
 
     def parts(self) -> Parts:
         """The arrays that, with the facts, make this view again on the other side."""
