@@ -29,8 +29,9 @@ class ShortestRemaining:
         before = np.cumsum(tokens[queue]) - tokens[queue]
         fits = np.cumsum(waiting.blocks_needed[queue]) <= blocks
         fits &= np.arange(len(queue)) < slots
+        fits &= before < budget
         admitted = np.zeros(len(queue))
-        admitted[queue] = fits * np.clip(budget - before, 0, tokens[queue])
+        admitted[queue[fits]] = tokens[queue[fits]]
         return admitted, grants
 
     def rest(self, left, requests):
