@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from adrs.workloads import configured
 from evaluators.calibration.calibration import load as load_calibration
@@ -14,6 +14,15 @@ from evaluators.splits import Plan, Service, draw_split
 from evaluators.workloads.workload import Workload
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "held_out")
+
+
+class Configured(Protocol):
+    """The sections of a configuration that say what is sat."""
+
+    problem: Mapping[str, Any]
+    workload: Mapping[str, Any]
+    deployment: Mapping[str, Any]
+    data: str | None
 
 
 class Sitting(NamedTuple):
@@ -31,19 +40,15 @@ class Sitting(NamedTuple):
     capacity_per_s: float
 
 
-def sitting(
-    problem: Mapping[str, Any],
-    workload: Mapping[str, Any],
-    deployment: Mapping[str, Any],
-    capacities: Path,
-) -> Sitting:
-    """What the three sections of a configuration describe.
+def sitting(settings: Configured, capacities: Path) -> Sitting:
+    """What a configuration describes.
 
     The capacity that loads are relative to is looked up, or searched once and kept in
     the file ``capacities``. Raises ``ValueError`` or ``OSError`` with one line.
     """
-    built = configured(workload, workload.get("data"))
-    service = _service(deployment)
+    problem = settings.problem
+    built = configured(settings.workload, settings.data)
+    service = _service(settings.deployment)
     n_requests = problem["n_requests"]
     return Sitting(
         load_problem(problem["name"]),
@@ -51,7 +56,11 @@ def sitting(
         service,
         n_requests,
         tuple(float(regime) for regime in problem["regimes"]),
-        {split: problem[f"{split}_seeds"] for split in SPLITS},
+        {
+            "train": problem["train_seeds"],
+            "validation": problem["validation_seeds"],
+            "held_out": problem["held_out_seeds"],
+        },
         stored_capacity_per_s(built, service, n_requests, capacities),
     )
 

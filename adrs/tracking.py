@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import sqlite3
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,10 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-VIEW = "leaderboard"
-PORT = 5000
-SHOWN = ("validation", "train", "gap", "validation_low", "validation_high")
-TAGS_SHOWN = ("origin", "isolation", "calibration")
+from adrs.browse import VIEW, database, shared_view, url
 
 
 class TrackingError(Exception):
@@ -30,8 +26,9 @@ class TrackingError(Exception):
 class Entry:
     """One child run: a baseline or an elite.
 
-    ``tags`` say where it comes from, ``metrics`` are numbers with their unit in the
-    name, ``files`` map a name to its text.
+    ``tags`` say where it comes from, among them what ``exams`` it sat; ``metrics`` are
+    numbers with their unit in the name, among them ``validation``; ``files`` map a name
+    to its text.
     """
 
     candidate_id: str
@@ -94,42 +91,6 @@ class Tracker:
         return TrackingError(f"{database(self._runs)}: {str(error).splitlines()[0]}")
 
 
-def database(runs: Path) -> str:
-    """Tracking URI of the store under ``runs``, as an absolute path."""
-    return f"sqlite:///{runs.resolve() / 'mlflow.db'}"
-
-
-def url(experiment: str) -> str:
-    """Address of the leaderboard once ``browse`` runs."""
-    return (
-        f"http://127.0.0.1:{PORT}/#/experiments/{experiment}/runs"
-        f"?viewStateShareKey={VIEW}&workflowType=machine_learning"
-    )
-
-
-def experiment_id(runs: Path, problem: str) -> str | None:
-    """The problem's experiment, read without ``mlflow``; None if there is none."""
-    file = runs.resolve() / "mlflow.db"
-    if not file.exists():
-        return None
-    query = "SELECT experiment_id FROM experiments WHERE name = ?"
-    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
-    try:
-        found = connection.execute(query, (f"adrs/{problem}",)).fetchone()
-    except sqlite3.Error:
-        return None
-    finally:
-        connection.close()
-    return None if found is None else str(found[0])
-
-
-def browse(runs: Path) -> str:
-    """Command that serves the leaderboard."""
-    beside = Path(sys.executable).parent / "mlflow"
-    program = str(beside) if beside.exists() else "mlflow"
-    return f"{program} ui --backend-store-uri {database(runs)} --port {PORT}"
-
-
 def _client(runs: Path) -> Any:  # noqa: ANN401 (as above)
     """A client of the store, made with its schema if it is not there."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -172,31 +133,6 @@ def _experiment(client: Any, problem: str, runs: Path) -> str:  # noqa: ANN401
     }
     place = (runs / "artifacts" / problem).as_uri()
     return str(client.create_experiment(name, artifact_location=place, tags=tags))
-
-
-def shared_view() -> dict[str, Any]:
-    """State of MLflow's run table as a leaderboard: filter, order and columns."""
-    metrics = [f"metrics.`{name}`" for name in SHOWN]
-    return {
-        "searchFilter": "tags.ranked = 'true'",
-        "orderByKey": "metrics.`validation`",
-        "orderByAsc": False,
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "datasetsFilter": [],
-        "modelVersionFilter": "All Runs",
-        "selectedColumns": metrics + [f"tags.`{name}`" for name in TAGS_SHOWN],
-        "runsExpanded": {},
-        "runsPinned": [],
-        "runsHidden": [],
-        "runsHiddenMode": "FIRST_20_RUNS",
-        "viewMaximized": True,
-        "runListHidden": False,
-        "groupBy": None,
-        "groupsExpanded": {},
-        "autoRefreshEnabled": True,
-        "useGroupedValuesInCharts": True,
-    }
 
 
 def _write(client: Any, experiment: str, report: Report) -> None:  # noqa: ANN401
@@ -288,7 +224,10 @@ def _write_entry(client: Any, parent: Any, report: Report, entry: Entry) -> None
 
 
 def _register(client: Any, run: Any, report: Report, won: Entry) -> None:  # noqa: ANN401
-    """The winner's files as a version of the problem's model, alias ``champion``."""
+    """The winner's files as a version of the problem's model.
+
+    It takes the alias ``champion`` unless the holder sat the same exams and did better.
+    """
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 (as above)
 
     name = f"adrs.{report.problem}"
@@ -300,13 +239,24 @@ def _register(client: Any, run: Any, report: Report, won: Entry) -> None:  # noq
     filters = f"name = '{name}' and run_id = '{run.info.run_id}'"
     if client.search_model_versions(filters):
         return
+    score = won.metrics["validation"]
     version = client.create_model_version(
         name,
         source=f"runs:/{run.info.run_id}/policy",
         run_id=run.info.run_id,
-        tags={"candidate": won.candidate_id, "campaign": report.name, **won.tags},
+        tags={
+            **won.tags,
+            "candidate": won.candidate_id,
+            "campaign": report.name,
+            "validation": repr(score),
+        },
         description=won.name,
     )
+    holder = client.get_registered_model(name).aliases.get("champion")
+    if holder is not None:
+        tags = client.get_model_version(name, holder).tags
+        if tags["exams"] == won.tags["exams"] and float(tags["validation"]) >= score:
+            return
     client.set_registered_model_alias(name, "champion", version.version)
 
 

@@ -4,7 +4,7 @@ import json
 from itertools import groupby
 from pathlib import Path
 
-from adrs import leaderboard, tracking
+from adrs import browse, leaderboard
 from adrs.leaderboard import Row
 from adrs.settings import Settings
 from adrs.terminal import say
@@ -39,7 +39,7 @@ def run(settings: Settings) -> int:
         say(f"{exams}\n{_table(list(group))}\n")
     address = _url(runs, settings)
     if address is not None:
-        say(f"{tracking.browse(runs)}\nthen open {address}")
+        say(f"{browse.command(runs)}\nthen open {address}")
     return 0
 
 
@@ -73,5 +73,5 @@ def _table(rows: list[Row]) -> str:
 
 def _url(runs: Path, settings: Settings) -> str | None:
     """Address of the MLflow table, if a campaign was ever tracked here."""
-    experiment = tracking.experiment_id(runs, settings.problem.name)
-    return None if experiment is None else tracking.url(experiment)
+    experiment = browse.experiment_id(runs, settings.problem.name)
+    return None if experiment is None else browse.url(experiment)

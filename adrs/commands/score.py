@@ -36,12 +36,7 @@ def run(settings: Settings) -> int:
     if settings.split not in SPLITS:
         raise ValueError(f"split is {settings.split!r}; there are {', '.join(SPLITS)}")
     source = _source(settings.file, settings.problem.name)
-    at = sitting(
-        settings.problem,
-        settings.workload,
-        settings.deployment,
-        Path("runs") / "capacities.json",
-    )
+    at = sitting(settings, Path("runs") / "capacities.json")
     sat = exams(at, cast(Split, settings.split))
     limits = Limits(**settings.limits)
     workers = settings.workers or cores()

@@ -1,0 +1,160 @@
+"""Every configuration composes, and only keys that something reads are accepted."""
+
+from inspect import signature
+from pathlib import Path
+
+import pytest
+
+from adrs.commands import verbs
+from adrs.resources import folder
+from adrs.settings import (
+    Arguments,
+    SettingsError,
+    defaults,
+    groups,
+    jobs,
+    settings,
+)
+from evaluators.problems import load, names
+from evaluators.scenario import Deployment
+from evaluators.workloads.workload import build_workload, kinds
+
+ROOT = Path(__file__).parents[1]
+NEEDED = {"openai": ["llm.model=any"], "recorded": ["llm.path=any"]}
+WORDS = {"score": ("fcfs",), "fetch": ("azure_llm_2023_conv",)}
+
+
+def composed(verb, *overrides):
+    return settings(verb, Arguments(WORDS.get(verb, ()), overrides))
+
+
+def members():
+    return [
+        (verb, group, member)
+        for verb in verbs()
+        for group, found in groups(verb).items()
+        for member in found
+    ]
+
+
+def test_every_verb_has_a_configuration_and_every_configuration_a_verb():
+    assert {file.stem for file in folder("conf").glob("*.yaml")} == set(verbs())
+
+
+@pytest.mark.parametrize(("verb", "group", "member"), members())
+def test_every_member_of_every_group_composes(verb, group, member):
+    found = composed(verb, f"{group}={member}", *NEEDED.get(member, ()))
+    assert len(found)
+
+
+@pytest.mark.parametrize("member", groups("workload")["workload"])
+def test_a_workload_has_the_options_of_its_kind(member):
+    section = composed("workload", f"workload={member}").workload
+    assert section.kind in kinds()
+    module = __import__(f"evaluators.workloads.{section.kind}", fromlist=["build"])
+    assert set(section) - {"kind"} <= set(signature(module.build).parameters)
+
+
+def test_a_workload_that_needs_no_file_can_be_built():
+    section = composed("workload").workload
+    build_workload(section.kind, {k: v for k, v in section.items() if k != "kind"})
+
+
+@pytest.mark.parametrize("member", groups("score")["deployment"])
+def test_a_deployment_can_be_made(member):
+    section = composed("score", f"deployment={member}").deployment
+    Deployment(**{k: v for k, v in section.items() if k != "calibration"})
+
+
+@pytest.mark.parametrize("member", groups("evolve")["problem"])
+def test_a_problem_is_one_that_there_is(member):
+    name = composed("evolve", f"problem={member}").problem.name
+    assert name in names()
+    assert load(name).name == name
+
+
+def test_every_problem_can_be_chosen():
+    assert set(groups("evolve")["problem"]) == set(names())
+
+
+@pytest.mark.parametrize("member", groups("evolve")["llm"])
+def test_a_model_has_the_options_of_its_provider(member):
+    section = composed("evolve", f"llm={member}", *NEEDED.get(member, ())).llm
+    module = __import__(f"adrs.llm.{section.provider}", fromlist=["build"])
+    options = set(signature(module.build).parameters) - {"problem", "seed"}
+    assert set(section) - {"provider"} == options
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_every_key_of_a_verb_is_read_by_a_file(verb):
+    text = "".join(p.read_text() for p in (ROOT / "adrs").rglob("*.py"))
+    text += "".join(p.read_text() for p in (ROOT / "evaluators").rglob("*.py"))
+    for key, _ in defaults(verb).leaves():
+        assert key.rsplit(".", 1)[-1] in text, f"nothing reads {key}"
+
+
+def test_there_are_at_most_sixty_keys_to_know():
+    assert len(list(defaults("evolve").leaves())) <= 60
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("problm=scheduling", "unknown key problm; did you mean problem?"),
+        ("problem=schedulng", "unknown problem 'schedulng'; did you mean scheduling?"),
+        ("workload.tenant=3", "did you mean workload.tenants?"),
+        ("tenants=3", "did you mean workload.tenants?"),
+        ("+seed=1", "cannot be added"),
+        ("~seed", "cannot be added, removed"),
+        ("seed=1,2", "add -m"),
+        ("seed=one", "expected a whole number"),
+        ("problem.n_requests=2.5", "expected a whole number"),
+        ("workload=[a,b]", "there are"),
+        ("limits=3", "set them one by one"),
+        ("llm=openai", "needs llm.model"),
+        ("seed=[", "cannot read"),
+    ],
+)
+def test_what_is_not_there_is_refused_in_one_line(override, said):
+    with pytest.raises(SettingsError) as caught:
+        composed("evolve", override)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_value_comes_from_the_environment_unless_it_is_typed(monkeypatch):
+    monkeypatch.setenv("ADRS_DATA", "/from/the/environment")
+    defaults.cache_clear()
+    assert composed("evolve").data == "/from/the/environment"
+    assert composed("evolve", "data=/typed").data == "/typed"
+    defaults.cache_clear()
+
+
+def test_a_whole_number_is_a_number_and_a_number_is_text():
+    found = composed("evolve", "limits.cpu_s=3", "run=7")
+    assert found.limits.cpu_s == 3.0
+    assert isinstance(found.limits.cpu_s, float)
+
+
+def test_a_bare_word_fills_what_is_missing_whatever_it_is():
+    word = "a folder/with = and, 'quotes'.py"
+    assert settings("score", Arguments((word,), ())).file == word
+
+
+def test_a_bare_word_that_has_no_place_is_refused():
+    with pytest.raises(SettingsError, match="does not know what 'srpt' is"):
+        settings("evolve", Arguments(("srpt",), ()))
+
+
+def test_a_sweep_is_every_combination_the_last_varying_first():
+    assert jobs(["seed=1,2", "problem.n_requests=range(3,5)"]) == [
+        ("seed=1", "problem.n_requests=3"),
+        ("seed=1", "problem.n_requests=4"),
+        ("seed=2", "problem.n_requests=3"),
+        ("seed=2", "problem.n_requests=4"),
+    ]
+
+
+def test_an_endless_sweep_is_refused():
+    with pytest.raises(SettingsError, match="not a list"):
+        jobs(["seed=interval(0,1)"])

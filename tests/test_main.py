@@ -1,0 +1,109 @@
+"""The console command as it is typed: exit codes, one line, the right stream."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def adrs(*words, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "adrs.main", *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_help_lists_every_verb_and_imports_nothing_heavy(tmp_path):
+    done = adrs("--help", cwd=tmp_path)
+    for verb in ("evolve", "score", "leaderboard", "workload", "fetch", "doctor"):
+        assert f"\n  {verb}" in done.stdout
+    code = "import sys, adrs.main as m; m.main(['--help']); print(sorted(sys.modules))"
+    listed = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    for heavy in ("hydra", "numpy", "mlflow", "openai", "joblib"):
+        assert f"'{heavy}'" not in listed
+
+
+def test_the_help_of_a_verb_lists_its_groups_and_keys(tmp_path):
+    done = adrs("evolve", "--help", cwd=tmp_path)
+    assert "workload: " in done.stdout
+    assert "\n  seed=0\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["evlove"], 2, "unknown verb evlove; did you mean evolve?"),
+        (["evolve", "problm=scheduling"], 2, "did you mean problem?"),
+        (["evolve", "+x=1"], 2, "cannot be added"),
+        (["evolve", "--fast"], 2, "unknown flag --fast"),
+        (["score"], 2, "adrs score FILE"),
+        (["score", "nowhere.py"], 1, "no policy file nowhere.py; the baselines"),
+        (["score", "fcfs", "split=test"], 1, "there are train, validation"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_done_is_one_line_on_stderr(tmp_path, words, code, said):
+    done = adrs(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_policy_that_is_no_python_is_one_line_with_the_line_at_fault(tmp_path):
+    (tmp_path / "broken.py").write_text("class A:\n    def b(:\n")
+    done = adrs("score", "broken.py", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "line 2" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_sweep_runs_every_job_and_says_which(tmp_path):
+    done = adrs("leaderboard", "-m", "format=text,json", cwd=tmp_path)
+    assert "job 2 of 2: format=json" in done.stderr
+    assert "no finished campaign" in done.stdout
+    assert '"rows": []' in done.stdout
+
+
+def test_doctor_finds_this_machine_fit_and_says_so_as_json_too(tmp_path):
+    done = adrs("doctor", "format=json", cwd=tmp_path)
+    findings = {each["name"]: each for each in json.loads(done.stdout)}
+    assert done.returncode == 0, done.stdout
+    assert findings["isolation: rlimits"]["works"] is True
+    assert findings["mlflow store"]["works"] is True
+
+
+SMALL = ("problem.n_requests=40", "problem.validation_seeds=2")
+
+
+def test_score_shows_every_scenario_and_writes_a_timeline(tmp_path):
+    words = ("score", "least_slack", *SMALL, "format=json", "trace=timeline.json")
+    done = adrs(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert len(facts["outcomes"]) == 8
+    assert 0 < facts["score"] <= 1
+    assert facts["isolation"] == "rlimits"
+    events = json.loads((tmp_path / "timeline.json").read_text())["traceEvents"]
+    tracks = {event["tid"] for event in events if event["ph"] == "X"}
+    assert len(tracks) == 40
+    assert {"prefill", "decode"} <= {e["name"] for e in events if e["ph"] == "X"}
+
+
+def test_score_prints_the_typed_failure_of_a_policy(tmp_path):
+    source = (
+        "class A:\n    def admit_key(self, waiting, engine):\n        return 1 / 0\n"
+    )
+    (tmp_path / "bad.py").write_text(source)
+    done = adrs("score", "bad.py", *SMALL, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "exception: admit_key: line 3: ZeroDivisionError" in done.stdout
