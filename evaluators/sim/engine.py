@@ -27,7 +27,7 @@ def simulate(scenario: Scenario, policy: object) -> Run:
     """
     hooks = Policy(policy)
     if hooks.schedule or hooks.ask == 0:
-        return simulate_plainly(scenario, policy)
+        return simulate_plainly(scenario, policy, skips=hooks.ask != 0)
     engine = FastEngine(scenario, hooks)
     while engine.advance():
         pass

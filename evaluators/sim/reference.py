@@ -15,22 +15,33 @@ from evaluators.sim import plan
 from evaluators.sim.hooks import Policy
 from evaluators.sim.panel import Panel, n_tenants
 from evaluators.sim.progress import Progress
+from evaluators.sim.queue import INFINITY
 from evaluators.sim.recorder import Recorder
-from evaluators.sim.request import Request, batch, per_tenant, requests, running_view
+from evaluators.sim.repeat import skip_equal_steps
+from evaluators.sim.request import (
+    Request,
+    batch,
+    capped,
+    per_tenant,
+    requests,
+    running_view,
+    scalars,
+)
 from evaluators.sim.run import Run
 from evaluators.views import Engine, Running
 from evaluators.workloads.trace import PS_PER_S
 
 
-def simulate_plainly(scenario: Scenario, policy: object) -> Run:
+def simulate_plainly(scenario: Scenario, policy: object, *, skips: bool = False) -> Run:
     """Serve a scenario step by step; ``policy`` may lack any hook, or be None.
 
     Semantics of vLLM 0.32's scheduler: running requests first and in running order,
     then waiting ones until one does not fit; chunked prefill; preemption of the last by
-    recomputation; no admission in a step that preempted. Raises ``PolicyError`` for a
-    policy's fault.
+    recomputation; no admission in a step that preempted. With ``skips``, decode-only
+    steps that are all alike are taken at once. Raises ``PolicyError`` for a policy's
+    fault.
     """
-    engine = PlainEngine(scenario, Policy(policy))
+    engine = PlainEngine(scenario, Policy(policy), skips=skips)
     while engine.advance():
         pass
     return engine.result()
@@ -39,15 +50,15 @@ def simulate_plainly(scenario: Scenario, policy: object) -> Run:
 class PlainEngine:
     """State of one engine; ``advance`` takes one step and says whether more follow."""
 
-    def __init__(self, scenario: Scenario, policy: Policy) -> None:
-        self.scenario = scenario
-        self.policy = policy
+    def __init__(
+        self, scenario: Scenario, policy: Policy, *, skips: bool = False
+    ) -> None:
+        self.scenario, self.policy, self.skips = scenario, policy, skips
         self.panel = Panel(scenario)
         self.record = Recorder(len(scenario.trace))
         self.progress = Progress(scenario)
         self.now_ps = self.next_ask_ps = self.last_step_ps = 0
-        self.waiting: list[Request] = []
-        self.running: list[Request] = []
+        self.waiting, self.running = list[Request](), list[Request]()
         self.arrivals = requests(scenario, self.record)
         self.free = self.least_free = scenario.deployment.kv_blocks
         self.budget = scenario.deployment.max_step_tokens
@@ -66,6 +77,8 @@ class PlainEngine:
         self._ask()
         work = plan.form(self) if self.policy.schedule else self._form()
         if work:
+            if self.skips:
+                skip_equal_steps(self, work)
             self._compute(work)
         elif self.arrivals:
             self.now_ps = self._next_arrival_ps()
@@ -77,12 +90,16 @@ class PlainEngine:
 
     def result(self) -> Run:
         """What happened, once ``advance`` has said that nothing follows."""
-        total = self.scenario.deployment.kv_blocks
-        return self.record.run(
-            questions=self.policy.questions,
-            peak_blocks=total - self.least_free,
-            end_blocks=total - self.free,
-        )
+        total, asked = self.scenario.deployment.kv_blocks, self.policy.questions
+        peak, end = total - self.least_free, total - self.free
+        return self.record.run(questions=asked, peak_blocks=peak, end_blocks=end)
+
+    def next_event_ps(self) -> int | None:
+        """When an arrival or a timed question comes next; None if neither does."""
+        events = [self._next_arrival_ps()] if self.arrivals else []
+        if self.policy.ask is not None:
+            events.append(self.next_ask_ps)
+        return min(events, default=None)
 
     def _next_arrival_ps(self) -> int:
         return int(self.scenario.trace.arrived_ps[self.arrivals[-1].row])
@@ -97,8 +114,6 @@ class PlainEngine:
         if period is not None and self.now_ps >= self.next_ask_ps:
             self.next_ask_ps = self.now_ps + int(period * PS_PER_S)
             self.dirty = True
-
-    # -- questions ---------------------------------------------------------------
 
     def _ask(self) -> None:
         due, self.dirty = self.dirty, False
@@ -128,24 +143,22 @@ class PlainEngine:
         self.keys = dict(zip(rows, ranks.tolist(), strict=True))
         self.waiting.sort(key=lambda request: self.keys[request.row])
 
-    # -- forming a step ----------------------------------------------------------
-
     def _form(self) -> list[tuple[Request, int]]:
         """Who computes how many tokens, by ranks and caps."""
         alone = len(self.waiting) + len(self.running) == 1
         cap = 0 if alone else self.cap
         if self.policy.victim_key:
             self._sort_victims(cap)
-        wants = {id(r): _capped(r.goal - r.computed, cap) for r in self.running}
+        wants = {id(r): capped(r.goal - r.computed, cap) for r in self.running}
         work, budget, preempted = self.serve_running(wants, self.budget)
         if preempted:
             return work
         most = self.scenario.deployment.max_running
         while self.waiting and budget > 0 and len(self.running) < most:
             request = self.waiting[0]
-            if self.running and self._held(request):
+            if self.running and self.keys.get(request.row) == INFINITY:
                 break
-            want = min(_capped(request.goal, cap), budget)
+            want = min(capped(request.goal, cap), budget)
             if not self.admit(request, want):
                 break
             del self.waiting[0]
@@ -180,15 +193,12 @@ class PlainEngine:
             at += 1
         return work, budget, preempted
 
-    def _held(self, request: Request) -> bool:
-        return self.keys.get(request.row, 0.0) == float("inf")
-
     def _sort_victims(self, cap: int) -> None:
         """Order the running set by the policy if its allocations would not all fit."""
         need, budget = 0, self.budget
         for request in self.running:
-            want = min(_capped(request.goal - request.computed, cap), budget)
-            need += self._blocks(request.computed + want) - self._held_blocks(request)
+            want = min(capped(request.goal - request.computed, cap), budget)
+            need += self.blocks(request.computed + want) - self._held_blocks(request)
             budget -= want
         if need <= self.free or self.policy.victim_key is None:
             return
@@ -199,7 +209,7 @@ class PlainEngine:
 
     def admit(self, request: Request, want: int) -> bool:
         """Let a waiting request run if its memory is free; says whether it was."""
-        whole = self._blocks(request.goal)
+        whole = self.blocks(request.goal)
         if self.scenario.deployment.reserve_full_prompt and whole > self.free:
             return False
         if not self._allocate(request, want):
@@ -209,18 +219,19 @@ class PlainEngine:
         return True
 
     def _allocate(self, request: Request, want: int) -> bool:
-        need = self._blocks(request.computed + want) - self._held_blocks(request)
+        need = self.blocks(request.computed + want) - self._held_blocks(request)
         if need > self.free:
             return False
         self.free -= need
         self.least_free = min(self.least_free, self.free)
         return True
 
-    def _blocks(self, tokens: int) -> int:
+    def blocks(self, tokens: int) -> int:
+        """KV blocks that hold so many tokens."""
         return -(-tokens // self.scenario.deployment.block_tokens)
 
     def _held_blocks(self, request: Request) -> int:
-        return self._blocks(request.computed)
+        return self.blocks(request.computed)
 
     def preempt(self, request: Request) -> None:
         """Put a request, taken from the running set, back to wait for recomputation."""
@@ -229,11 +240,9 @@ class PlainEngine:
         request.decoding = False
         self.waiting.insert(0, request)
         self.record.preempt(request.row, self.now_ps)
-        blocks = self._blocks(request.goal)
+        blocks = self.blocks(request.goal)
         self.panel.update(request.row, request.generated, blocks, request.last_token_ps)
         self.dirty = True
-
-    # -- computing it ------------------------------------------------------------
 
     def _compute(self, work: list[tuple[Request, int]]) -> None:
         step = batch(work)
@@ -249,15 +258,8 @@ class PlainEngine:
                 emitted += 1
                 gaps += self._emit(request, start)
                 self.dirty |= not decoding
-        self.record.steps.append((
-            start,
-            1,
-            duration,
-            0,
-            gaps,
-            step.decodes,
-            step.prefill_tokens,
-        ))
+        n, prompt = step.decodes, step.prefill_tokens
+        self.record.steps.append((start, 1, duration, 0, gaps, n, prompt))
         self.progress.spend(1, emitted)
 
     def _emit(self, request: Request, step_start_ps: int) -> bool:
@@ -292,20 +294,8 @@ class PlainEngine:
 
     def engine_view(self) -> Engine:
         """What a policy may know of the engine."""
-        decoding = [r for r in self.running if r.decoding]
-        scalars = (
-            self.now_ps / PS_PER_S,
-            self.free,
-            len(self.waiting),
-            len(self.running),
-            len(decoding),
-            sum(r.computed for r in decoding),
-            self.last_step_ps / PS_PER_S,
-        )
+        clock = (self.now_ps, self.last_step_ps)
+        facts = scalars(self.waiting, self.running, self.free, clock)
         n = len(self.served[0])
         waiting, running = (per_tenant(r, n) for r in (self.waiting, self.running))
-        return self.panel.engine(scalars, (*self.served, waiting, running))
-
-
-def _capped(tokens: int, cap: int) -> int:
-    return min(tokens, cap) if cap else tokens
+        return self.panel.engine(facts, (*self.served, waiting, running))

@@ -8,6 +8,7 @@ from evaluators.scenario import Scenario
 from evaluators.sim.panel import Panel, oversized
 from evaluators.sim.recorder import Recorder
 from evaluators.views import Running
+from evaluators.workloads.trace import PS_PER_S
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +24,13 @@ class Request:
     decoding: bool = False
     last_token_ps: int = -1
     grant: int = 0
+
+    def repeat(self, steps: int, now_ps: int) -> None:
+        """One token in each of so many steps, of which the last ended now."""
+        self.computed += steps
+        self.generated += steps
+        self.goal += steps
+        self.last_token_ps = now_ps
 
 
 def requests(scenario: Scenario, record: Recorder) -> list[Request]:
@@ -73,3 +81,28 @@ def per_tenant(requests: Sequence[Request], n_tenants: int) -> list[int]:
     for request in requests:
         counts[request.tenant] += 1
     return counts
+
+
+def scalars(
+    waiting: Sequence[Request],
+    running: Sequence[Request],
+    free_blocks: int,
+    clock_ps: tuple[int, int],
+) -> tuple[float, ...]:
+    """What ``views.ENGINE_SCALARS`` names; ``clock_ps`` is now and the last step."""
+    decoding = [r for r in running if r.decoding]
+    now_ps, last_step_ps = clock_ps
+    return (
+        now_ps / PS_PER_S,
+        free_blocks,
+        len(waiting),
+        len(running),
+        len(decoding),
+        sum(r.computed for r in decoding),
+        last_step_ps / PS_PER_S,
+    )
+
+
+def capped(tokens: int, cap: int) -> int:
+    """The lesser of the two; a cap of 0 is none."""
+    return min(tokens, cap) if cap else tokens

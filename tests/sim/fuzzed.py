@@ -96,3 +96,23 @@ def fuzzed_policy(seed: int) -> type:
     if rng.random() < 0.2:
         chosen["ask"] = float(rng.choice([1e-10, 1e-9]))
     return type("Fuzzed", (), chosen)
+
+
+def fuzzed_plan(seed: int) -> type:
+    """A level-2 policy that admits, pauses and preempts by opaque ids."""
+    rng = np.random.default_rng((seed, 2))
+    chunk, pauses, preempts = (int(rng.integers(low, 9)) for low in (1, 0, 0))
+
+    class Plan:
+        def schedule(self, waiting, running, engine):
+            admit = np.where(waiting.id % 7 != pauses, chunk, 0)
+            if not len(running):
+                admit[:1] = chunk
+            grants = np.where(running.id % 9 == pauses, 0, chunk)
+            late = running.generated_tokens % 5 == 4
+            lost = (running.id % 11 == preempts) & late & (len(running) > 1)
+            if len(grants) and not grants.any():
+                grants[0] = chunk
+            return admit, np.where(lost, -1, grants)
+
+    return Plan
