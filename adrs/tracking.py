@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from adrs.browse import VIEW, database, shared_view, url
+
+MOST_AT_ONCE = 1000
+"""Metrics that MLflow takes in one batch."""
 
 
 class TrackingError(Exception):
@@ -43,7 +46,7 @@ class Report:
     """A campaign as it is shown.
 
     ``campaign_id`` names it for ever: reporting it twice changes nothing. ``curve``
-    maps a metric to its values by step. ``winner`` is the candidate id of one of the
+    maps a metric to its value at a step. ``winner`` is the candidate id of one of the
     entries, None for a campaign that was stopped before it had one.
     """
 
@@ -52,10 +55,11 @@ class Report:
     name: str
     settings: Mapping[str, Any]
     metrics: Mapping[str, float]
-    curve: Mapping[str, Sequence[float]]
+    curve: Mapping[str, Mapping[int, float]]
     entries: tuple[Entry, ...]
     files: tuple[Path, ...]
     winner: str | None
+    note: str
 
 
 class Tracker:
@@ -149,9 +153,12 @@ def _write(client: Any, experiment: str, report: Report) -> None:  # noqa: ANN40
                 "mlflow.source.name": f"adrs evolve run={report.name}",
             },
         )
-    client.log_batch(
-        parent.info.run_id, metrics=_metrics(report, parent), params=_params(report)
-    )
+    points = _metrics(report, parent)
+    for start in range(0, len(points), MOST_AT_ONCE):
+        part = points[start : start + MOST_AT_ONCE]
+        client.log_batch(parent.info.run_id, metrics=part)
+    client.log_batch(parent.info.run_id, params=_params(report))
+    client.set_tag(parent.info.run_id, "mlflow.note.content", report.note)
     for file in report.files:
         client.log_artifact(parent.info.run_id, str(file))
     for entry in report.entries:
@@ -184,7 +191,7 @@ def _metrics(report: Report, parent: Any) -> list[Any]:  # noqa: ANN401
     points = [
         Metric(name, _rounded(value), start_ms + step, step)
         for name, values in report.curve.items()
-        for step, value in enumerate(values)
+        for step, value in values.items()
     ]
     return points + [
         Metric(name, _rounded(value), start_ms, 0)

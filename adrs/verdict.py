@@ -1,6 +1,6 @@
 """Who won a campaign: picked on one half of validation, its gain read on the other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -103,19 +103,3 @@ def read(facts: Mapping[str, Any]) -> Verdict:
 
 def _tuples(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
-
-
-def report(name: str, comparison: Comparison) -> list[str]:
-    """The lines that say what was gained over ``name``, whatever the sign."""
-    words = "better" if comparison.is_better else "not shown to be better"
-    return [
-        f"gain over {name}: {comparison.overall} ({words})",
-        *(f"  at load {x:g}x: {g}" for x, g in comparison.by_regime.items()),
-    ]
-
-
-def split_scores(
-    scores: Sequence[float], n_pick: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Validation scores as the half that picks and the half that reports."""
-    return tuple(scores[:n_pick]), tuple(scores[n_pick:])

@@ -31,10 +31,11 @@ def report(place, **changes):
         name="scheduling-0123",
         settings={"seed": 0, "llm.provider": "offline"},
         metrics={"gain": 0.02},
-        curve={"best": [0.1, 0.2, 0.3]},
+        curve={"best": {1: 0.1, 5: 0.2, 9: 0.3}},
         entries=(entry(SEED, "seed", 0.4), entry(ELITE, "evolved", 0.5)),
         files=(journal,),
         winner=ELITE,
+        note="gain over the best seed: +0.1",
     )
     return replace(made, **changes)
 
@@ -84,7 +85,7 @@ def test_a_campaign_is_a_run_with_a_child_for_each_entry_however_often_reported(
 def test_the_curve_has_a_point_a_step_and_no_second_one(client, runs):
     parent = runs_of(client, runs, "tags.kind = 'campaign'")[0]
     points = client.get_metric_history(parent.info.run_id, "best")
-    assert [(p.step, p.value) for p in points] == [(0, 0.1), (1, 0.2), (2, 0.3)]
+    assert [(p.step, p.value) for p in points] == [(1, 0.1), (5, 0.2), (9, 0.3)]
 
 
 def test_numbers_are_rounded_for_the_table(client, runs):

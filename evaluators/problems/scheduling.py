@@ -115,6 +115,8 @@ def judged(scenario: Scenario, run: Run, standard: Standard) -> Outcome:
             f"{standard.bound:.9f} that no policy can exceed"
         )
     metrics |= {"starvation_factor": barrier.factor, "utility_bound": standard.bound}
+    ratio = metrics["utility_mean"] / standard.bound if standard.bound > 0 else 1.0
+    metrics["bound_ratio"] = ratio
     metrics |= {"questions": float(run.questions), "iterations": float(run.iterations)}
     head = (
         f"Load {scenario.regime:g}x: score {score:.4f} = mean utility "

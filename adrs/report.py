@@ -1,0 +1,135 @@
+"""A run as the leaderboard shows it: baselines, elites, winner and the curve."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from adrs.archive import Archive
+from adrs.candidate import Candidate
+from adrs.run_folder import CONFIG, JOURNAL, RunFolder
+from adrs.summary import best_root, diff, gains
+from adrs.tracking import Entry, Report
+from adrs.verdict import Contender, Verdict
+
+CURVE_POINTS = 200
+"""MLflow draws, and stores, each point; more say nothing to the eye."""
+
+
+def report(
+    folder: RunFolder, settings: Mapping[str, Any], archive: Archive, verdict: Verdict
+) -> Report:
+    """The run, its baselines and its elites."""
+    winner = verdict.winner
+    return Report(
+        problem=settings["problem.name"],
+        campaign_id=_campaign_id(folder),
+        name=folder.name,
+        settings=settings,
+        metrics=_closing(verdict),
+        curve=curve(archive),
+        entries=tuple(_entries(archive, verdict)),
+        files=(folder.path / CONFIG, folder.path / JOURNAL),
+        winner=None if winner is None else winner.id,
+        note="\n".join(gains(verdict, winner)) if winner else "no valid policy",
+    )
+
+
+def stopped(folder: RunFolder, settings: Mapping[str, Any], archive: Archive) -> Report:
+    """A run that was interrupted before its verdict."""
+    return Report(
+        problem=settings["problem.name"],
+        campaign_id=_campaign_id(folder),
+        name=folder.name,
+        settings=settings,
+        metrics={},
+        curve=curve(archive),
+        entries=(),
+        files=(folder.path / CONFIG,),
+        winner=None,
+        note=f"stopped; adrs evolve run={folder.name} and its settings go on",
+    )
+
+
+def _campaign_id(folder: RunFolder) -> str:
+    text = f"{folder.path.resolve()} {folder.digest}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def curve(archive: Archive) -> dict[str, dict[int, float]]:
+    """Best score so far and share of valid candidates by number of evaluations."""
+    best, valid = 0.0, 0
+    points: dict[str, dict[int, float]] = {"best_train": {}, "valid_share": {}}
+    stride = max(1, len(archive.rows) // CURVE_POINTS)
+    for number, row in enumerate(archive.rows, start=1):
+        improves = row.score > best
+        best = max(best, row.score)
+        valid += row.failure is None
+        if improves or number % stride == 0 or number == len(archive.rows):
+            points["best_train"][number] = best
+            points["valid_share"][number] = valid / number
+    return points
+
+
+def _closing(verdict: Verdict) -> dict[str, float]:
+    metrics = {"best_seed_validation": verdict.best_seed.validation}
+    if verdict.winner is None:
+        return metrics
+    metrics["winner_validation"] = verdict.winner.validation
+    references = {"best_seed": verdict.best_seed, "tuned": verdict.tuned}
+    for name, other in references.items():
+        if other is not None:
+            found = verdict.compare(verdict.winner, other).overall
+            metrics[f"gain_over_{name}"] = found.mean
+            metrics[f"gain_over_{name}_low"] = found.low
+            metrics[f"gain_over_{name}_high"] = found.high
+    return metrics
+
+
+def _entries(archive: Archive, verdict: Verdict) -> Iterator[Entry]:
+    for contender in verdict.contenders:
+        if contender.arm == "tuned":
+            continue
+        made = archive.candidate(contender.id)
+        over = verdict.compare(contender, verdict.best_seed).overall
+        yield Entry(
+            candidate_id=contender.id,
+            name=contender.idea,
+            tags={
+                "arm": contender.arm,
+                "origin": made.origin,
+                "isolation": verdict.isolation,
+                "calibration": verdict.calibration,
+                "exams": verdict.exams,
+            },
+            metrics={
+                "train": contender.train,
+                "validation": contender.validation,
+                "gap": contender.train - contender.validation,
+                "gain": over.mean,
+                "gain_low": over.low,
+                "gain_high": over.high,
+                "bound_ratio": contender.bound_ratio,
+            },
+            files=_files(archive, made, contender),
+        )
+
+
+def _files(archive: Archive, made: Candidate, contender: Contender) -> dict[str, str]:
+    """MLflow previews .py, .md and .json; a .diff it does not."""
+    outcomes = archive.trial(made.id).evaluation.outcomes
+    scored = [
+        {"scenario": o.scenario, "score": o.score, "metrics": dict(o.metrics)}
+        for o in outcomes
+    ]
+    files = {
+        "policy.py": made.source,
+        "train.json": json.dumps(scored, indent=2),
+        "validation.json": json.dumps(
+            {"picks": contender.pick, "reports": contender.report}, indent=2
+        ),
+    }
+    root = best_root(archive, made.id)
+    if root is not None:
+        files["diff.md"] = "```diff\n" + "\n".join(diff(root, made)) + "\n```\n"
+    return files

@@ -1,0 +1,107 @@
+"""The folder of one run: which it is, whether it goes on, and with what settings."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from adrs.archive import Archive
+
+JOURNAL, CONTROL = "journal.jsonl", "control.jsonl"
+CONFIG, REPLIES, WINNER = "config.json", "replies.jsonl", "winner.py"
+INCIDENTAL = ("run", "workers", "tracking", "data")
+"""Sections that do not change what is found, only where and how fast."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where a run is kept; ``digest`` stands for its settings.
+
+    ``is_resumed`` tells that an earlier process began it.
+    """
+
+    path: Path
+    digest: str
+    is_resumed: bool
+
+    @property
+    def name(self) -> str:
+        """Name that resumes it: ``run=NAME``."""
+        return self.path.name
+
+
+def claim(runs: Path, settings: Mapping[str, Any], problem: str) -> RunFolder:
+    """The folder of a run with these settings, made if it is not there.
+
+    The name is ``settings["run"]``, else the problem with the digest of the settings.
+    An unfinished folder of that name is gone on with, past a finished one is counted
+    up. Raises ``ValueError`` when the unfinished one has other settings and ``OSError``
+    when the place is not writable.
+    """
+    decisive = {key: settings[key] for key in settings if key not in INCIDENTAL}
+    text = json.dumps(decisive, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    name = settings["run"] or f"{problem}-{digest[:8]}"
+    if Path(name).name != name or name.startswith("."):
+        raise ValueError(f"run is {name!r}; expected a plain folder name")
+    path = next(place for place in _places(runs, name) if not is_finished(place))
+    is_resumed = (path / JOURNAL).exists()
+    if is_resumed:
+        _check_same(path, decisive)
+    else:
+        _begin(path, json.dumps(dict(settings), indent=2, sort_keys=True) + "\n")
+    return RunFolder(path, digest, is_resumed)
+
+
+def is_finished(path: Path) -> bool:
+    """Whether the run in this folder has its verdict."""
+    if not (path / JOURNAL).exists():
+        return False
+    with Archive.read(path / JOURNAL) as archive:
+        return any(event.kind == "verdict" for event in archive.events)
+
+
+def _begin(path: Path, config: str) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / CONFIG).write_text(config, encoding="utf-8")
+    except OSError as error:
+        raise OSError(
+            f"cannot write to {path.resolve()}: {error.strerror}; "
+            "call adrs in a folder that is writable"
+        ) from None
+
+
+def _places(runs: Path, name: str) -> Iterator[Path]:
+    yield runs / name
+    yield from (runs / f"{name}-{number}" for number in count(2))
+
+
+def _check_same(path: Path, settings: Mapping[str, Any]) -> None:
+    try:
+        stored = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    except ValueError:
+        raise ValueError(f"{path / CONFIG} is broken; name another run") from None
+    before, now = dict(_flat(stored)), dict(_flat(settings))
+    differ = [
+        key
+        for key in sorted(before.keys() | now.keys())
+        if key.split(".")[0] not in INCIDENTAL and before.get(key) != now.get(key)
+    ]
+    if differ:
+        key = differ[0]
+        raise ValueError(
+            f"{path} was begun with {key}={before.get(key)}, not {now.get(key)}; "
+            "repeat its settings to go on, or name another run"
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
