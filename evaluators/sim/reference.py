@@ -61,8 +61,7 @@ class PlainEngine:
         self.waiting, self.running = list[Request](), list[Request]()
         self.arrivals = requests(scenario, self.record)
         self.free = self.least_free = scenario.deployment.kv_blocks
-        self.budget = scenario.deployment.max_step_tokens
-        self.cap = 0
+        self.budget, self.cap = scenario.deployment.max_step_tokens, 0
         self.keys: dict[int, float] = {}
         self.dirty = False
         self.served = [[0] * n_tenants(scenario) for _ in range(2)]
