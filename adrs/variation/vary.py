@@ -51,14 +51,14 @@ def _promote(
 
 TUNE = (Operator("tune", 1.0, _tune), Operator("promote", 0.05, _promote))
 OPERATORS = (
-    Operator("tune", 0.30, _tune),
+    Operator("tune", 0.26, _tune),
     Operator("promote", 0.02, _promote),
-    Operator("take", 0.20, cross.take),
+    Operator("take", 0.16, cross.take),
     Operator("blend", 0.05, cross.blend),
     Operator("add_term", 0.10, grow.add_term),
-    Operator("add_condition", 0.12, grow.add_condition),
+    Operator("add_condition", 0.11, grow.add_condition),
     Operator("invent_key", 0.05, grow.invent_key),
-    Operator("invent_count", 0.08, grow.invent_count),
+    Operator("invent_count", 0.16, grow.invent_count),
     Operator("swap_column", 0.02, change.swap_column),
     Operator("bend", 0.02, change.bend),
     Operator("simplify", 0.04, change.simplify),
