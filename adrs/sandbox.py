@@ -9,6 +9,7 @@ into other processes of the same user.
 
 import functools
 import logging
+import signal
 import sys
 
 from adrs.remote import Conversation, RemotePolicy, over_cpu_limit
@@ -22,6 +23,9 @@ __all__ = ["IsolationError", "Limits", "evaluate", "isolation_level"]
 
 ATTEMPTS = 3
 """A zygote that dies under a policy is an accident twice, its doing the third time."""
+
+GRACE_S = 1.0
+"""How long a process may take to end after it closed its connection."""
 
 _PROBE = "class Probe:\n    def probe(self):\n        return 1\n"
 _PROBE_HOOK = Hook("probe", (), "count", "whether it answers", "once")
@@ -97,7 +101,9 @@ def _evaluate_once(
             outcome = _outcome(conversation, problem, source, exam)
             has_stray_input = conversation.has_stray_input()
         finally:
-            ending = zygote.reap(process)
+            # What closed its end is about to end by itself, and how says why.
+            grace_s = GRACE_S if conversation.is_lost else 0.0
+            ending = zygote.reap(process, grace_s)
     failure = outcome.failure
     if conversation.is_lost:
         failure = _cause_of(ending, limits)
@@ -120,7 +126,7 @@ def _outcome(
 
 def _cause_of(ending: Ending, limits: Limits) -> Failure:
     """Why a process ended before its scenario did."""
-    if ending.cpu_s > limits.cpu_s:
+    if ending.cpu_s > limits.cpu_s or ending.ended_by is signal.SIGXCPU:
         return Failure("cpu_limit", over_cpu_limit(limits))
     if ending.ended_by is not None:
         return Failure("crash", f"its process was ended by {ending.ended_by.name}")

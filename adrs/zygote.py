@@ -85,14 +85,19 @@ class Zygote:
             self._ensure_running()
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
-                reply = self._ask(FORK, 0, limits, theirs)
+                numbers = (limits.cpu_s, limits.wall_s, limits.memory_bytes)
+                reply = self._ask(FORK, 0, numbers, theirs)
         with ours:
             yield Process(reply[0], ours)
 
-    def reap(self, process: Process) -> Ending:
-        """End the process and all it started; raises ``ZygoteError``."""
+    def reap(self, process: Process, grace_s: float = 0.0) -> Ending:
+        """End the process and all it started; raises ``ZygoteError``.
+
+        The process has ``grace_s`` to end by itself before it is killed.
+        """
         with self._lock:
-            _, status, left_behind, cpu_s, peak_bytes = self._ask(REAP, process.id)
+            reply = self._ask(REAP, process.id, (0.0, grace_s, 0))
+        _, status, left_behind, cpu_s, peak_bytes = reply
         code = os.waitstatus_to_exitcode(status)
         ended_by = signal.Signals(-code) if code < 0 else None
         return Ending(code, ended_by, left_behind, cpu_s, peak_bytes)
@@ -106,14 +111,11 @@ class Zygote:
         self,
         operation: int,
         process: int,
-        limits: Limits | None = None,
+        numbers: tuple[float, float, int],
         end: socket.socket | None = None,
     ) -> tuple[int, int, int, float, int]:
         if self._control is None:
             raise ZygoteError("the zygote has ended")
-        numbers = (0.0, 0.0, 0)
-        if limits is not None:
-            numbers = (limits.cpu_s, limits.wall_s, limits.memory_bytes)
         descriptors = [end.fileno()] if end else []
         try:
             request = REQUEST.pack(operation, process, *numbers)

@@ -87,8 +87,9 @@ def _keep_only(connection: int) -> None:
 
 
 def _limit_resources(limits: Limits) -> None:
-    # The kernel counts whole seconds; the engine checks the fraction from outside.
-    cpu_s = math.ceil(limits.cpu_s)
+    # The kernel counts whole seconds, so the engine's side, which counts exactly, is
+    # to notice first.
+    cpu_s = math.ceil(limits.cpu_s) + 1
     memory = _address_space_bytes() + limits.memory_bytes
     wanted = (
         (resource.RLIMIT_AS, memory, memory),

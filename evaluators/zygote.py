@@ -21,10 +21,12 @@ from evaluators.confine import Limits, adopt_orphans, confine, die_with
 
 FORK, REAP = 0, 1
 REQUEST = struct.Struct("<qqddq")
-"""Operation, process, then CPU seconds, wall seconds and bytes of memory."""
+"""Operation and process; then CPU seconds, wall seconds and bytes of memory of a new
+process, or, in the place of wall seconds, how long one to be reaped has to end."""
 REPLY = struct.Struct("<qqqdq")
 """Process, wait status, processes left behind, their CPU seconds, peak memory bytes."""
 SWEEP_S = 2.0
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
 class Zygote:
@@ -55,7 +57,7 @@ class Zygote:
                 limits = Limits(cpu_s, wall_s, memory_bytes)
                 reply = self._fork(limits, descriptors[0])
             else:
-                reply = self._reap(process)
+                reply = self._reap(process, wall_s)
             self._control.send(reply)
 
     def _fork(self, limits: Limits, connection: int) -> bytes:
@@ -67,8 +69,11 @@ class Zygote:
         self._live.add(process)
         return REPLY.pack(process, 0, 0, 0.0, 0)
 
-    def _reap(self, process: int) -> bytes:
+    def _reap(self, process: int, grace_s: float) -> bytes:
         """Kill a process with its group, wait for it, then for what it left behind."""
+        deadline = time.monotonic() + grace_s
+        while time.monotonic() < deadline and not _has_ended(process):
+            time.sleep(0.001)
         for kill in (os.killpg, os.kill):
             try:
                 kill(process, signal.SIGKILL)
@@ -135,9 +140,13 @@ def _signal(process: int, number: int) -> None:
         return
 
 
+def _has_ended(process: int) -> bool:
+    return os.waitid(os.P_PID, process, _LOOK) is not None
+
+
 def _has_children() -> bool:
     try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        os.waitid(os.P_ALL, 0, _LOOK)
     except ChildProcessError:
         return False
     return True

@@ -31,9 +31,9 @@ def exam(rows=12, name="tiny"):
     columns += [rng.integers(1, 1000, rows) for _ in range(3)]
     trace = Trace(*columns, np.zeros(rows), rng.integers(0, 2, rows))
     classes = tuple(ServiceClass(c, 1.0, 0.1, 0.5, "made up") for c in "ab")
-    deployment = Deployment("d", 1000)
+    deployment = Deployment("d", 1000, max_running=2)
     scenario = Scenario(
-        name, "train", 1.0, trace, deployment, StepTime((1000,)), classes, "none"
+        name, "train", 1.0, trace, deployment, StepTime((10**10,)), classes, "none"
     )
     return Exam(scenario, Standard(1.0, {}))
 
@@ -82,7 +82,7 @@ def _answers(checked, waiting, running, engine):
     numbers = [np.zeros(1)]
     if checked.admit_key:
         keys = checked.ranks(checked.admit_key, waiting, engine)
-        numbers.append(np.cumsum(keys) / np.arange(1, len(keys) + 1))
+        numbers.append(np.cumsum(np.minimum(keys, 1e6)) / np.arange(1, len(keys) + 1))
     if checked.victim_key:
         numbers.append(checked.ranks(checked.victim_key, running, engine))
     for hook in (checked.token_budget, checked.prompt_cap):

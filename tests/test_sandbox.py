@@ -1,0 +1,251 @@
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adrs import sandbox
+from adrs.pool import in_process
+from adrs.remote import Conversation, RemotePolicy
+from adrs.sandbox import Limits
+from adrs.zygote import ENVIRONMENT, Zygote
+from evaluators.sim.hooks import HOOKS
+from evaluators.views import Engine, Table, Waiting
+from tests import attacks
+from tests.attacks import OS, hook
+from tests.sandbox_problem import FACTS, HONEST, PROBLEM, exam
+
+LIMITS = Limits(cpu_s=0.3, wall_s=0.8, memory_bytes=1 << 26)
+EXAM = exam()
+EVERY_HOOK = """
+import numpy as np
+
+
+class EveryHook:
+    ask = "iteration"
+
+    def __init__(self):
+        self.calls = 0
+
+    def admit_key(self, waiting, engine):
+        self.calls += 1
+        return np.where(waiting.id % 3 == 0, np.inf, waiting.arrived_s / 7)[::1]
+
+    def victim_key(self, running, engine):
+        return running.computed_tokens + running.last_token_s * self.calls
+
+    def token_budget(self, engine):
+        return np.float32(engine.total_blocks / 3)
+
+    def prompt_cap(self, engine):
+        return int(engine.tenants.waiting.sum() + engine.classes.ttft_s.sum())
+"""
+LEVEL_TWO = """
+class Plan:
+    def schedule(self, waiting, running, engine):
+        return [1] * len(waiting), running.blocks_held % 2 == 0
+"""
+
+
+def judged(source, limits=LIMITS, on=EXAM):
+    return sandbox.evaluate(PROBLEM, source, on, limits)
+
+
+def named(group):
+    return pytest.mark.parametrize("attack", group.values(), ids=group)
+
+
+def processes():
+    """Every process with its parent and whether it is a zombie."""
+    found = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            stat = Path(f"/proc/{entry}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        found[int(entry)] = int(stat.rpartition(")")[2].split()[1])
+    return found
+
+
+def below(ancestor):
+    """Every descendant of a process."""
+    family, parents = {ancestor}, processes()
+    while more := {p for p, of in parents.items() if of in family} - family:
+        family |= more
+    return family - {ancestor}
+
+
+def wait_until(holds, timeout_s=2.0):
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def connected():
+    """Makes proxies of policies, all in one process."""
+    zygote = Zygote()
+    with zygote.forked(LIMITS) as process:
+        conversation = Conversation(process, LIMITS)
+        yield lambda source: RemotePolicy(conversation, source, HOOKS)
+    zygote.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def zygote():
+    yield
+    sandbox.close_zygote()
+
+
+@pytest.fixture
+def untouched():
+    """After the test: the honest score is what it was, and nothing is left over."""
+    before = judged(HONEST)
+    ours, descriptors = below(os.getpid()), len(os.listdir("/proc/self/fd"))
+    yield
+    assert judged(HONEST) == before
+    assert len(below(os.getpid())) == len(ours)
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+@pytest.mark.parametrize("source", [HONEST, EVERY_HOOK, LEVEL_TWO])
+def test_a_policy_scores_the_same_with_and_without_isolation(source):
+    large = exam(rows=100)
+    alone = in_process(PROBLEM, source, [EXAM, large]).outcomes
+    assert (judged(source), judged(source, on=large)) == alone
+    assert all(outcome.score > 0 for outcome in alone)
+
+
+def test_views_larger_than_a_packet_arrive_whole(connected):
+    table, rows = Table(20_000), np.arange(20_000)
+    table.ints[:], table.floats[:] = rows, rows / 3
+    table.changed.extend(rows.tolist())
+    policy = connected(hook("return waiting.arrived_s * 2 + waiting.id"))
+    engine = Engine(FACTS, np.zeros(7), np.zeros((4, 3), dtype=np.int64))
+    keys = policy.admit_key(Waiting(table, rows), engine)
+    assert np.array_equal(keys, rows / 3 * 2 + rows)
+
+
+def test_the_proxy_has_only_the_hooks_that_the_policy_has(connected):
+    policy = connected(EVERY_HOOK)
+    there = [hook.name for hook in HOOKS if hasattr(policy, hook.name)]
+    assert there == ["admit_key", "victim_key", "token_budget", "prompt_cap"]
+    assert policy.ask == "iteration"
+
+
+@named(attacks.TEACHABLE | attacks.NONSENSE)
+def test_a_broken_policy_is_told_what_to_change(attack):
+    failure = judged(attack.source).failure
+    assert failure.kind == attack.kind
+    assert attack.says in failure.message
+
+
+@named(attacks.TEACHABLE)
+def test_a_broken_policy_is_told_the_same_in_process(attack):
+    failure = in_process(PROBLEM, attack.source, [EXAM]).failure
+    assert failure.kind == attack.kind
+    assert attack.says in failure.message
+
+
+@named(attacks.HANGS | attacks.ENDS | attacks.FLOODS | attacks.LIES)
+def test_a_hostile_policy_fails_and_harms_nobody(attack, untouched):
+    outcome = judged(attack.source)
+    assert (outcome.failure.kind, outcome.score) == (attack.kind, 0.0)
+    assert attack.says in outcome.failure.message
+
+
+def test_a_forked_swarm_is_ended_with_the_policy(untouched):
+    swarm = hook(
+        OS,
+        "for _ in range(4): os.fork()",
+        "os.setsid() if os.getpid() != os.getsid(0) else None",
+        "os.sys.modules['time'].sleep(600)",
+    )
+    assert judged(swarm).failure.kind == "wall_limit"
+
+
+def test_cpu_time_counts_in_fractions_and_over_all_questions():
+    spin = "for _ in range(100_000): pass"
+    slow = hook(*[spin] * 4, "return waiting.id")
+    assert judged(slow, Limits(5, 20, 1 << 28), exam(60)).failure is None
+    assert judged(slow, Limits(0.1, 20, 1 << 28), exam(60)).failure.kind == "cpu_limit"
+
+
+def test_memory_is_counted_on_top_of_what_python_takes():
+    takes = hook("self.kept = np.ones(3 << 20)", "return waiting.id")
+    assert judged(takes, replace(LIMITS, memory_bytes=1 << 26)).failure is None
+    small = judged(takes, replace(LIMITS, memory_bytes=1 << 24))
+    assert small.failure.kind == "memory_limit"
+
+
+def test_failures_read_the_same_every_time():
+    raises = hook("raise ValueError(object())")
+    assert judged(raises) == judged(raises)
+
+
+def test_each_scenario_has_a_process_that_has_seen_no_other():
+    remembers = hook(
+        "np.seen = getattr(np, 'seen', 0) + 1",
+        "if np.seen > len(waiting): raise ValueError('seen before')",
+        "return waiting.id",
+    )
+    assert [judged(remembers).failure for _ in range(3)] == [None] * 3
+
+
+def test_a_policy_finds_no_trace_no_environment_and_no_judge_in_its_process():
+    looks = hook(
+        OS,
+        "raise ValueError(sorted(os.environ), len(os.listdir('/proc/self/fd')))",
+    )
+    message = judged(looks).failure.message
+    # 0, 1, 2, the socket, and the one that lists them.
+    assert f"({sorted(ENVIRONMENT)}, 5)" in message
+    judge = hook(
+        OS,
+        "held = set(os.sys.modules) & {'evaluators.metrics', 'evaluators.sim.engine',"
+        " 'evaluators.rng', 'evaluators.sim', 'adrs'}",
+        "if held: raise ValueError(held)",
+        "return waiting.id",
+    )
+    assert judged(judge).failure is None
+
+
+def test_a_killed_zygote_is_replaced_and_the_policy_judged_again():
+    before = judged(HONEST)
+    slow = HONEST.replace("self.seen += len(waiting)", "self.seen += sum([1] * 10**5)")
+    expected = judged(slow)
+    killer = threading.Timer(0.01, os.kill, (sandbox._zygote().id, signal.SIGKILL))
+    killer.start()
+    assert judged(slow) == expected
+    killer.join()
+    assert judged(HONEST) == before
+
+
+def test_a_zygote_takes_all_of_its_processes_along():
+    zygote = Zygote()
+    with zygote.forked(LIMITS) as process:
+        assert process.id in below(os.getpid())
+        os.kill(zygote.id, signal.SIGKILL)
+        wait_until(lambda: process.id not in processes())
+    zygote.close()
+
+
+@pytest.mark.parametrize("limit", ["cpu_s", "wall_s", "memory_bytes"])
+def test_a_limit_that_is_not_above_0_is_refused_by_name(limit):
+    with pytest.raises(ValueError, match=f"{limit} is 0"):
+        replace(LIMITS, **{limit: 0})
+
+
+def test_the_level_is_found_by_running_a_policy_in_it():
+    assert sandbox.isolation_level() == "rlimits"
+
+
+def test_a_platform_without_the_means_is_refused(monkeypatch):
+    monkeypatch.setattr("sys.platform", "darwin")
+    with pytest.raises(sandbox.IsolationError, match="this is darwin"):
+        sandbox.isolation_level.__wrapped__()
