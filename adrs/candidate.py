@@ -10,15 +10,18 @@ MAX_SOURCE_BYTES = 65_536
 MAX_NESTING = 100
 """Deeper brackets or indentation have crashed CPython's compiler; see security.md."""
 
+_PREFIXES = ("-", "+", "~", "not ", "lambda:", "await ")
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A policy as text.
 
     ``id`` is the first 16 hex digits of the hash of the normalised source, so that two
-    sources that differ only in layout or comments are one candidate. ``origin`` says
-    how it was made ("seed fcfs", "offline crossover", "openai gpt-x"), ``idea`` is the
-    first line of its docstring.
+    sources that differ only in layout, comments or docstrings are one candidate.
+    ``parents`` are ids: the policy that was to be improved first, then those shown
+    beside it. ``origin`` says who made it ("seed fcfs", "openai gpt-x"), ``idea`` is
+    the first line of its docstring.
     """
 
     id: str
@@ -30,7 +33,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One evaluated candidate: the only thing ever recorded.
+    """One evaluated candidate.
 
     ``round`` and ``slot`` say when it was asked for; seeds are round 0.
     """
@@ -48,10 +51,12 @@ def candidate(source: str, *, parents: tuple[str, ...] = (), origin: str) -> Can
     does not parse; the message names the line.
     """
     tree = parse(source)
-    normal = ast.dump(_without_docstrings(tree), annotate_fields=False)
-    digest = hashlib.sha256(normal.encode()).hexdigest()[:16]
-    doc = ast.get_docstring(parse(source)) or ""
-    idea = doc.strip().split("\n")[0][:120]
+    idea = (ast.get_docstring(tree) or "").strip().split("\n")[0][:120]
+    try:
+        shape = _shape(tree)
+    except RecursionError:
+        raise PolicyError("source", "an expression has too many terms") from None
+    digest = hashlib.sha256(shape.encode(errors="surrogatepass")).hexdigest()[:16]
     return Candidate(digest, source, parents, origin, idea)
 
 
@@ -95,23 +100,36 @@ def nesting(source: str) -> int:
 def _longest_run(line: str) -> int:
     """Length of the longest run of one repeated prefix operator or chained keyword."""
     longest = 0
-    for operator in ("-", "+", "~", "not ", "lambda:", "await "):
+    compact = line.replace("- ", "-").replace("+ ", "+").replace("~ ", "~")
+    for operator in _PREFIXES:
         run = 0
-        compact = line.replace("- ", "-").replace("+ ", "+").replace("~ ", "~")
         while operator * (run + 1) in compact and run <= MAX_NESTING:
             run += 1
         longest = max(longest, run)
     return longest
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:]
-    return tree
+def _shape(node: object) -> str:
+    """Text of a syntax tree without docstrings and empty fields.
+
+    Not ``ast.dump``, whose text changed between Python versions: ids must not.
+    """
+    if isinstance(node, list):
+        return "[" + ",".join(map(_shape, node)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+        fields["body"] = node.body[1:] if _has_docstring(node) else node.body
+    fields.pop("kind", None)
+    parts = (f"{k}={_shape(v)}" for k, v in fields.items() if v is not None and v != [])
+    return f"{type(node).__name__}({','.join(parts)})"
+
+
+def _has_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> bool:
+    first = node.body[0] if node.body else None
+    return (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    )
