@@ -1,0 +1,57 @@
+"""Paired gains: their mean, their interval, and how often the interval is right."""
+
+import numpy as np
+import pytest
+
+from adrs.intervals import gain, gains_by
+
+
+def test_equal_scores_gain_nothing_for_sure():
+    assert gain([0.5, 0.7], [0.5, 0.7], [1, 1]) == (0.0, 0.0, 0.0)
+
+
+def test_a_constant_difference_is_known_exactly():
+    found = gain([0.6, 0.9, 0.4], [0.5, 0.8, 0.3], [1, 1, 2])
+    assert found == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_the_gain_of_the_other_side_is_the_mirror():
+    own, other = [0.6, 0.9, 0.4, 0.3], [0.5, 0.4, 0.45, 0.2]
+    there = gain(own, other, [1, 1, 2, 2])
+    back = gain(other, own, [1, 1, 2, 2])
+    assert back.mean == pytest.approx(-there.mean)
+    assert back.low < back.mean < back.high
+
+
+def test_the_same_pairs_always_give_the_same_interval():
+    own, other = np.arange(12) / 12, np.ones(12) / 2
+    assert gain(own, other, [1] * 12) == gain(own, other, [1] * 12)
+
+
+def test_differences_between_strata_do_not_widen_the_interval():
+    own, other = [0.1, 0.1, 0.9, 0.9], [0.0] * 4
+    apart = gain(own, other, [1, 1, 2, 2])
+    together = gain(own, other, [1, 1, 1, 1])
+    assert apart.high - apart.low == pytest.approx(0)
+    assert together.high - together.low > 0.5
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says():
+    draws = np.random.default_rng(0)
+    hits = 0
+    for _ in range(200):
+        found = gain(draws.normal(0.1, 1, 32), np.zeros(32), [1, 2] * 16)
+        hits += found.low <= 0.1 <= found.high
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_each_stratum_has_its_own_gain_in_ascending_order():
+    found = gains_by([0.3, 0.1, 0.5], [0.2, 0.1, 0.1], [1.2, 0.5, 1.2])
+    assert list(found) == [0.5, 1.2]
+    assert found[1.2].mean == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("other", [[], [0.1, 0.2]])
+def test_what_cannot_be_paired_is_refused(other):
+    with pytest.raises(ValueError, match="cannot be paired"):
+        gain([0.1], other, [1])
