@@ -1,0 +1,61 @@
+"""The starvation gate names who pays, and never punishes who keeps the objectives."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evaluators.sim.engine import simulate
+from evaluators.starvation import ALLOWANCE, LEAST_REQUESTS, gate, groups, tails
+from tests.problems.builders import on_h100, policy, synthetic, trace_of
+
+EXAM = synthetic(14.0, n=300)
+REFERENCE = simulate(EXAM, None)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_request_is_in_exactly_one_group_of_enough_requests(seed):
+    exam = synthetic(5.0, seed=seed)
+    found = groups(exam)
+    rows = np.concatenate([group.rows for group in found])
+    assert sorted(rows) == list(range(len(exam.trace)))
+    assert min(len(group.rows) for group in found) >= LEAST_REQUESTS
+    assert len({group.name for group in found}) == len(found)
+
+
+def test_few_requests_of_a_class_stay_one_group():
+    exam = on_h100(trace_of(np.arange(9.0), [10, 9000, 20] * 3, 5, 0, [0, 1, 0] * 3))
+    assert [group.name for group in groups(exam)] == [
+        "interactive/prompt 0-",
+        "relaxed/prompt 0-",
+    ]
+
+
+def test_the_reference_passes_its_own_gate():
+    assert gate(EXAM, REFERENCE, tails(EXAM, REFERENCE)).factor == 1.0
+
+
+def test_the_gate_falls_smoothly_with_the_worst_tail():
+    own = tails(EXAM, REFERENCE)
+    worst = max((t for t in own if t.endswith("ttft_p99_s")), key=own.get)
+    factors = []
+    for share in (1.0, 0.6, 0.3, 0.29):
+        barrier = gate(EXAM, REFERENCE, own | {worst: own[worst] * share})
+        factors.append(barrier.factor)
+    assert factors[:2] == [1.0, pytest.approx(ALLOWANCE * 0.6)]
+    assert factors[2:] == [pytest.approx(ALLOWANCE * s) for s in (0.3, 0.29)]
+
+
+def test_a_tail_within_its_objective_starves_nobody():
+    easy = tuple(replace(c, ttft_s=1e6, gap_s=1e6) for c in EXAM.classes)
+    exam = replace(EXAM, classes=easy)
+    none = dict.fromkeys(tails(exam, REFERENCE), 0.0)
+    assert gate(exam, REFERENCE, none).factor == 1.0
+
+
+def test_shortest_prompt_first_is_caught_starving_long_prompts():
+    run = simulate(EXAM, policy("shortest_prompt"))
+    barrier = gate(EXAM, run, tails(EXAM, REFERENCE))
+    assert barrier.factor < 1
+    assert barrier.tail.endswith("prompt 4096-/ttft_p99_s")
+    assert barrier.own_s > barrier.allowed_s
