@@ -82,11 +82,11 @@ def _spans(
 ) -> Iterator[dict[str, Any]]:
     """Where the request was, from its arrival to its end."""
     points = [(int(scenario.trace.arrived_ps[row]), "queued")]
-    points += [(at, "preempted" if kind == "preempt" else "") for at, kind in moves]
     first_ps, end_ps = int(run.first_token_ps[row]), int(run.finished_ps[row])
     if first_ps >= 0:
         points.append((first_ps, "decode"))
-    points.sort(key=lambda point: point[0])
+    points += [(at, "preempted" if kind == "preempt" else "") for at, kind in moves]
+    points.sort(key=lambda point: point[0])  # stable: a token, then its preemption
     if end_ps < 0:
         end_ps = points[-1][0]
     ends = [at for at, _ in points[1:]] + [end_ps]
