@@ -56,7 +56,7 @@ class FastEngine:
     def advance(self) -> bool:
         """Go to the next event; False when every request is done."""
         running = self._running
-        if not running.rows and not len(self._queue):
+        if not running.rows and not self._queue.members:
             if not self._arrivals:
                 return False
             running.now_ps = max(running.now_ps, self._arrivals[-1][0])
@@ -104,9 +104,9 @@ class FastEngine:
     def _ask(self) -> None:
         self._dirty = False
         policy, queue = self._policy, self._queue
-        if not (self._has_slot() and len(queue) and policy.answers_admission):
+        if not (self._has_slot() and queue.members and policy.answers_admission):
             return
-        engine = self._running.engine_view(len(queue))
+        engine = self._running.engine_view(len(queue.members))
         if policy.token_budget:
             asked = policy.count(policy.token_budget, engine)
             self._budget = min(self._deployment.max_step_tokens, max(1, asked))
@@ -114,7 +114,7 @@ class FastEngine:
             self._cap = policy.count(policy.prompt_cap, engine)
         if policy.admit_key is None or not isinstance(queue, Ranked):
             return
-        if len(queue) == 1 and not self._running.rows:
+        if len(queue.members) == 1 and not self._running.rows:
             queue.unrank()
             return
         view = self._panel.waiting(queue.rows())
@@ -145,7 +145,7 @@ class FastEngine:
                 chunks.append((row, want))
         if need > running.free:
             return None
-        if len(self._queue) and budget > 0:
+        if self._queue.members and budget > 0:
             need = self._admit(chunks, budget, need)
         if chunks:
             running.take_blocks(need)
@@ -159,7 +159,7 @@ class FastEngine:
         """
         queue, running, cap = self._queue, self._running, self._prompt_cap()
         reserve = self._deployment.reserve_full_prompt
-        while len(queue) and budget > 0 and self._has_slot():
+        while queue.members and budget > 0 and self._has_slot():
             if running.rows and queue.is_held():
                 break
             row = queue.head()
@@ -177,7 +177,7 @@ class FastEngine:
 
     def _prompt_cap(self) -> int:
         """Most prompt tokens of one request in a step, as things are now."""
-        alone = len(self._queue) + len(self._running.rows) == 1
+        alone = len(self._queue.members) + len(self._running.rows) == 1
         return (
             self._cap if self._cap and not alone else self._deployment.max_step_tokens
         )
@@ -187,37 +187,41 @@ class FastEngine:
     def _walk(self) -> None:
         running = self._running
         walk = Walk(running, self._policy, self._budget, self._prompt_cap())
-        left = walk.serve(len(self._queue))
+        left = walk.serve(len(self._queue.members))
         for row in walk.preempted:
             self._queue.again(row)
             self._dirty = True
-        if not walk.preempted and len(self._queue) and left > 0:
+        if not walk.preempted and self._queue.members and left > 0:
             running.take_blocks(self._admit(walk.chunks, left, 0))
         self._dirty |= running.compute(walk.chunks, tuple(walk.woken))
 
     def _skip(self) -> None:
         """Take decode-only steps up to the next event that can change anything."""
         running, decodes = self._running, self._running.decodes
-        affordable = decodes.steps_within(running.free)
-        if affordable == 0:
-            self._walk()
-            return
-        steps = min(affordable, decodes.steps_to_finish())
-        first, growth = running.next_ps()
+        durations = running.next_ps()
+        steps = decodes.steps_to_finish()
         until = self._next_event_ps()
         if until is not None:
-            steps = min(steps, steps_to_cover(until - running.now_ps, first, growth))
-        self._dirty |= running.skip(steps)
+            steps = min(steps, steps_to_cover(until - running.now_ps, *durations))
+        blocks = decodes.blocks_over(steps)
+        if blocks > running.free:
+            steps = decodes.steps_within(running.free)
+            blocks = decodes.blocks_over(steps)
+        if steps == 0:
+            self._walk()
+            return
+        running.take_blocks(blocks)
+        self._dirty |= running.skip(steps, durations)
 
     def _next_event_ps(self) -> int | None:
         """When time alone brings a decision point; None if it does not."""
-        events = []
-        blocked = len(self._queue) and not self._policy.answers_admission
+        at = None
+        blocked = self._queue.members and not self._policy.answers_admission
         if self._arrivals and self._has_slot() and not blocked:
-            events.append(self._arrivals[-1][0])
+            at = self._arrivals[-1][0]
         if self._policy.ask is not None:
-            events.append(self._next_ask_ps)
-        return min(events, default=None)
+            at = self._next_ask_ps if at is None else min(at, self._next_ask_ps)
+        return at
 
 
 def _arrivals(scenario: Scenario, rejected: set[int]) -> list[tuple[int, int]]:

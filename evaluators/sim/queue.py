@@ -9,27 +9,27 @@ INFINITY = float("inf")
 
 
 class FirstCome:
-    """The engine's own order: preempted requests first, then by arrival."""
+    """The engine's own order: preempted requests first, then by arrival.
 
-    __slots__ = ("_rows",)
+    ``members`` are the waiting rows, in no promised order.
+    """
+
+    __slots__ = ("members",)
 
     def __init__(self) -> None:
-        self._rows: deque[int] = deque()
-
-    def __len__(self) -> int:
-        return len(self._rows)
+        self.members: deque[int] = deque()
 
     def arrive(self, row: int) -> None:
         """A request joins at the end."""
-        self._rows.append(row)
+        self.members.append(row)
 
     def again(self, row: int) -> None:
         """A preempted request joins at the front."""
-        self._rows.appendleft(row)
+        self.members.appendleft(row)
 
     def head(self) -> int:
         """Row to be admitted next."""
-        return self._rows[0]
+        return self.members[0]
 
     def is_held(self) -> bool:
         """Whether the head is held back while anything runs: never."""
@@ -37,11 +37,11 @@ class FirstCome:
 
     def pop(self) -> None:
         """The head was admitted."""
-        self._rows.popleft()
+        self.members.popleft()
 
     def rows(self) -> list[int]:
         """Waiting rows, as a policy is shown them."""
-        return sorted(self._rows)
+        return sorted(self.members)
 
     def rank(self, keys: Floats) -> None:
         """No policy ranks this queue."""
@@ -51,25 +51,22 @@ class FirstCome:
 class Ranked:
     """A policy's order, held until the next ranking; ties go to the earlier arrival."""
 
-    __slots__ = ("_held", "_order", "_rows")
+    __slots__ = ("_held", "_order", "members")
 
     def __init__(self) -> None:
-        self._rows: list[int] = []
+        self.members: list[int] = []
         self._order: list[int] = []
         self._held = 0
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def arrive(self, row: int) -> None:
         """A request joins; it has no rank before the next ranking."""
-        insort(self._rows, row)
+        insort(self.members, row)
 
     again = arrive
 
     def head(self) -> int:
         """Row to be admitted next: of those unranked, the earliest arrival."""
-        return self._order[-1] if self._order else self._rows[0]
+        return self._order[-1] if self._order else self.members[0]
 
     def is_held(self) -> bool:
         """Whether the head is held back while anything runs."""
@@ -77,17 +74,17 @@ class Ranked:
 
     def pop(self) -> None:
         """The head was admitted."""
-        row = self._order.pop() if self._order else self._rows[0]
-        self._rows.remove(row)
+        row = self._order.pop() if self._order else self.members[0]
+        self.members.remove(row)
 
     def rows(self) -> list[int]:
         """Waiting rows in order of arrival, as a policy is shown them."""
-        return self._rows
+        return self.members
 
     def rank(self, keys: Floats) -> None:
         """Take over the keys of ``rows()``: the lowest is next, inf is held back."""
         order = keys.argsort(kind="stable")[::-1].tolist()
-        self._order = [self._rows[i] for i in order]
+        self._order = [self.members[i] for i in order]
         self._held = int((keys == INFINITY).sum())
 
     def unrank(self) -> None:

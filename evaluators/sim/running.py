@@ -142,12 +142,13 @@ class RunningSet:
         self.progress.spend(1, emitted)
         return finished
 
-    def skip(self, steps: int) -> bool:
-        """Take so many decode-only steps; returns whether a request finished."""
-        decodes, n = self.decodes, self.decodes.n
-        self.take_blocks(decodes.blocks_over(steps))
-        first, growth = self.next_ps()
-        finished = self._pass(steps, (first, growth), n, 0)
+    def skip(self, steps: int, durations: tuple[int, int]) -> bool:
+        """Take so many decode-only steps; returns whether a request finished.
+
+        ``durations`` are what ``next_ps`` says; memory is taken before.
+        """
+        n = self.decodes.n
+        finished = self._pass(steps, durations, n, 0)
         self.progress.spend(steps, n)
         return finished
 
