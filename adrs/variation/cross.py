@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adrs.variation.draft import Draft, bound_name, free_names, self_names
+from adrs.variation.draft import Draft, bound_name, free_names, rename_self, self_names
 from adrs.variation.ranking import Number, fill, fresh, ranking, renamed
 from adrs.variation.vocabulary import Vocabulary
 
@@ -52,7 +52,7 @@ def blend(
         for other in others
         for hook in vocabulary.rankable()
         if hook in other.methods and hook in draft.methods
-        if _differs(draft, other, hook) and _is_straight(other.methods[hook])
+        if other.root != draft.root and _is_straight(other.methods[hook])
     ]
     if not offers:
         return None
@@ -86,7 +86,7 @@ def transplant(draft: Draft, other: Draft, hook: str, name: str) -> bool:
     draft.methods.pop(name, None)
     own = {hook: name} | _names_for(draft, other, copies, hook)
     for key, method in copies.items():
-        _rename_self(method, own)
+        rename_self(method, own)
         method.name = own.get(key, key)
         draft.methods[method.name] = method
     draft.helpers += [node for node in helpers if bound_name(node) not in bound]
@@ -142,12 +142,6 @@ def _place(draft: Draft, other: Draft, name: str, hook: str) -> str:
     if name in other.comments:
         draft.comments[place] = other.comments[name]
     return place
-
-
-def _rename_self(method: ast.FunctionDef, names: dict[str, str]) -> None:
-    for node in ast.walk(method):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self":
-            node.attr = names.get(node.attr, node.attr)
 
 
 def _inline(ours: ast.FunctionDef, theirs: ast.FunctionDef, local: str) -> None:

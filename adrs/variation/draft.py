@@ -5,7 +5,7 @@ import io
 import re
 import textwrap
 import tokenize
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 MAX_ROOT = 60
@@ -54,6 +54,15 @@ class Draft:
         while name in taken:
             name, number = f"{wanted}_{number}", number + 1
         return name
+
+    def rename_attribute(self, old: str, new: str) -> None:
+        """Give an attribute another name, in its place and wherever it is read."""
+        items = self.attributes.items()
+        self.attributes = {new if k == old else k: value for k, value in items}
+        if old in self.comments:
+            self.comments[new] = self.comments.pop(old)
+        for method in self.methods.values():
+            rename_self(method, {old: new})
 
     def render(self) -> str:
         """The whole file."""
@@ -149,6 +158,13 @@ def self_names(nodes: Collection[ast.AST]) -> set[str]:
         and isinstance(node.value, ast.Name)
         and node.value.id == "self"
     }
+
+
+def rename_self(tree: ast.AST, names: Mapping[str, str]) -> None:
+    """Read ``self.NEW`` wherever the tree reads ``self.OLD``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self":
+            node.attr = names.get(node.attr, node.attr)
 
 
 def free_names(nodes: Collection[ast.AST]) -> set[str]:

@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -131,6 +132,17 @@ def _prune(draft: Draft, parent: Draft, vocabulary: Vocabulary) -> None:
         if name not in DECLARED:
             draft.attributes.pop(name, None)
     _prune_module(draft)
+    _free_numbered_names(draft)
+
+
+def _free_numbered_names(draft: Draft) -> None:
+    """Call an attribute ``name_2`` plain ``name`` again once that is free."""
+    for name in list(draft.attributes):
+        plain = re.sub(r"_\d+$", "", name)
+        if name not in self_names(draft.methods.values()) or plain == name:
+            continue
+        if draft.free_name(plain) == plain:
+            draft.rename_attribute(name, plain)
 
 
 def _drop_dead_steps(method: ast.FunctionDef) -> None:
