@@ -11,11 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def adrs(*words, cwd):
+def adrs(*words, cwd, path=""):
     return subprocess.run(
         [sys.executable, "-m", "adrs.main", *words],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{path}"},
         capture_output=True,
         text=True,
     )
@@ -74,10 +74,16 @@ def test_a_sweep_runs_every_job_and_says_which(tmp_path):
     assert '"rows": []' in done.stdout
 
 
-def test_doctor_finds_this_machine_fit_and_says_so_as_json_too(tmp_path):
-    done = adrs("doctor", "format=json", cwd=tmp_path)
+def test_doctor_finds_a_foreign_package_of_our_name_and_fails(tmp_path):
+    place = tmp_path / "adrs-1.14.0.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text("Name: adrs\nVersion: 1.14.0\n")
+    done = adrs("doctor", "format=json", cwd=tmp_path, path=tmp_path)
     findings = {each["name"]: each for each in json.loads(done.stdout)}
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 1
+    failing = [name for name, each in findings.items() if each["works"] is False]
+    assert failing == ["no foreign adrs"], done.stdout
+    assert "pip uninstall adrs" in findings["no foreign adrs"]["detail"]
     assert findings["isolation: rlimits"]["works"] is True
     assert findings["mlflow store"]["works"] is True
 
