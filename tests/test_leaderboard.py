@@ -1,0 +1,84 @@
+"""The table is read from the journals: ranked, once each, exams by exams."""
+
+import json
+
+from adrs.archive import Archive
+from adrs.leaderboard import JOURNAL, rows
+from adrs.main import main
+from adrs.records import Event, Header
+from adrs.verdict import Contender, Verdict
+
+
+def contender(name, arm, score):
+    return Contender(
+        id=name * 16,
+        arm=arm,
+        idea=f"idea of {name}",
+        train=score + 0.1,
+        pick=(score,) * 2,
+        report=(score,) * 2,
+        bound_ratio=0.99,
+    )
+
+
+def journal(runs, name, *contenders, problem="scheduling", exams="these"):
+    found = Verdict(contenders, (0.8, 1.2), exams, "rlimits", "h100 (fitted)")
+    (runs / name).mkdir(parents=True)
+    with Archive.open(runs / name / JOURNAL, Header(problem, 0, name)) as archive:
+        archive.append(Event("verdict", 1, found.facts()))
+
+
+SEED, BETTER = contender("a", "seed", 0.5), contender("b", "evolved", 0.6)
+
+
+def test_policies_of_all_runs_are_ranked_together_and_shown_once(tmp_path):
+    journal(tmp_path, "one", SEED, BETTER)
+    journal(tmp_path, "two", SEED, contender("c", "evolved", 0.7))
+    found = rows(tmp_path, "scheduling")
+    assert [(r.rank, r.candidate[0], r.run) for r in found] == [
+        (1, "c", "two"),
+        (2, "b", "one"),
+        (3, "a", "one"),
+    ]
+
+
+def test_a_row_says_validation_gap_and_gain_with_its_interval(tmp_path):
+    journal(tmp_path, "one", SEED, BETTER)
+    best = rows(tmp_path, "scheduling")[0]
+    assert round(best.validation, 9) == 0.6
+    assert round(best.gap, 9) == 0.1
+    assert [round(x, 9) for x in best.gain] == [0.1, 0.1, 0.1]
+
+
+def test_what_sat_other_exams_is_ranked_apart(tmp_path):
+    journal(tmp_path, "one", SEED, BETTER)
+    journal(tmp_path, "two", SEED, BETTER, exams="those")
+    assert [row.rank for row in rows(tmp_path, "scheduling")] == [1, 2, 1, 2]
+
+
+def test_other_problems_and_unfinished_runs_are_left_out(tmp_path):
+    journal(tmp_path, "one", SEED, problem="eviction")
+    (tmp_path / "two").mkdir()
+    Archive.open(tmp_path / "two" / JOURNAL, Header("scheduling", 0, "x")).close()
+    assert rows(tmp_path, "scheduling") == []
+
+
+def test_a_broken_journal_is_named_and_hides_no_other(tmp_path, capsys):
+    journal(tmp_path, "one", SEED, BETTER)
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / JOURNAL).write_text("this is no record\n")
+    assert len(rows(tmp_path, "scheduling")) == 2
+    assert "two/journal.jsonl line 1" in capsys.readouterr().err
+
+
+def test_the_command_prints_a_table_and_the_same_as_json(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    journal(tmp_path / "runs", "one", SEED, BETTER)
+    assert main(["leaderboard"]) == 0
+    text = capsys.readouterr().out
+    for head in ("train", "validation", "gap", "bound ratio", "isolation", "rlimits"):
+        assert head in text
+    assert main(["leaderboard", "format=json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [row["candidate"][0] for row in facts["rows"]] == ["b", "a"]
+    assert set(facts["rows"][0]["gain"]) == {"mean", "low", "high"}
