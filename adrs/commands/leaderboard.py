@@ -45,29 +45,26 @@ def run(settings: Settings) -> int:
 
 def _table(rows: list[Row]) -> str:
     """Markdown, so that it can be pasted as it is."""
-    lines = [HEAD, tuple("-" * len(name) for name in HEAD)]
-    lines += [
-        (
-            str(row.rank),
-            row.candidate[:8],
-            row.arm,
-            f"{row.train:.4f}",
-            f"{row.validation:.4f}",
-            f"{row.gap:+.4f}",
-            str(row.gain),
-            f"{row.bound_ratio:.4f}",
-            row.isolation,
-            row.calibration,
-            row.idea.replace("|", "/"),
-        )
-        for row in rows
-    ]
+    lines = [HEAD, *map(_cells, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
-    return "\n".join(
-        f"| {' | '.join(map(str.ljust, line, widths))} |".replace("- |", "--|")
-        if line is lines[1]
-        else f"| {' | '.join(map(str.ljust, line, widths))} |"
-        for line in lines
+    lines.insert(1, tuple("-" * width for width in widths))
+    padded = (map(str.ljust, line, widths) for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        str(row.rank),
+        row.candidate[:8],
+        row.arm,
+        f"{row.train:.4f}",
+        f"{row.validation:.4f}",
+        f"{row.gap:+.4f}",
+        str(row.gain),
+        f"{row.bound_ratio:.4f}",
+        row.isolation,
+        row.calibration,
+        row.idea.replace("|", "/"),
     )
 
 
