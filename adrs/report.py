@@ -8,7 +8,7 @@ from typing import Any
 from adrs.archive import Archive
 from adrs.candidate import Candidate
 from adrs.run_folder import CONFIG, JOURNAL, RunFolder
-from adrs.summary import best_root, diff, gains
+from adrs.summary import diff, gains, root
 from adrs.tracking import Entry, Report
 from adrs.verdict import Contender, Verdict
 
@@ -129,7 +129,7 @@ def _files(archive: Archive, made: Candidate, contender: Contender) -> dict[str,
             {"picks": contender.pick, "reports": contender.report}, indent=2
         ),
     }
-    root = best_root(archive, made.id)
-    if root is not None:
-        files["diff.md"] = "```diff\n" + "\n".join(diff(root, made)) + "\n```\n"
+    before = root(archive, made.id)
+    if before is not None:
+        files["diff.md"] = "```diff\n" + "\n".join(diff(before, made)) + "\n```\n"
     return files

@@ -3,21 +3,21 @@
 import difflib
 from collections.abc import Sequence
 
-from adrs.archive import Archive, Row
+from adrs.archive import Archive
 from adrs.candidate import Candidate
 from adrs.verdict import Comparison, Contender, Verdict
 
 
 def summary(archive: Archive, verdict: Verdict) -> str:
-    """Winner, its diff against the best baseline among its ancestors, its gains."""
+    """Winner, its diff against the baseline it descends from, its gains."""
     winner = verdict.winner
     if winner is None:
         return "no evolved policy was valid; the baselines stand"
     made = archive.candidate(winner.id)
-    ancestor = best_root(archive, winner.id)
+    before = root(archive, winner.id)
     lines = [f"winner {winner.id[:8]}: {made.idea}", f"made by: {made.origin}", ""]
-    if ancestor is not None:
-        lines += [*diff(ancestor, made), ""]
+    if before is not None:
+        lines += [*diff(before, made), ""]
     lines += gains(verdict, winner)
     return "\n".join(lines)
 
@@ -48,25 +48,17 @@ def _gain(name: str, other: Contender, found: Comparison) -> list[str]:
     ]
 
 
-def best_root(archive: Archive, id: str) -> Candidate | None:
-    """The ancestor without parents that scored best on train; None for a root."""
-    rows = {row.id: row for row in archive.rows}
-    roots = [row for row in _ancestors(rows, id) if not row.parents]
-    if not roots:
+def root(archive: Archive, id: str) -> Candidate | None:
+    """The baseline that a policy was changed from, step by step; None for a baseline.
+
+    Of several parents the first is the one that was changed.
+    """
+    made = archive.candidate(id)
+    if not made.parents:
         return None
-    return archive.candidate(max(roots, key=lambda row: row.score).id)
-
-
-def _ancestors(rows: dict[str, Row], id: str) -> list[Row]:
-    """Every evaluated ancestor, nearest first."""
-    found: dict[str, Row] = {}
-    queue = list(rows[id].parents)
-    while queue:
-        parent = queue.pop(0)
-        if parent in rows and parent not in found:
-            found[parent] = rows[parent]
-            queue += rows[parent].parents
-    return list(found.values())
+    while made.parents:
+        made = archive.candidate(made.parents[0])
+    return made
 
 
 def diff(before: Candidate, after: Candidate) -> Sequence[str]:
