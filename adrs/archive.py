@@ -77,7 +77,7 @@ class Archive:
         self.header: Header | None = None
         self._descriptor = descriptor
         self._writable = writable
-        self._index = _Index()
+        self.index = Index()
         self._load = lru_cache(_CACHED_TRIALS)(self._read_trial)
 
     @classmethod
@@ -143,29 +143,25 @@ class Archive:
 
     def settled(self, round: int) -> Mapping[int, Settled]:
         """The slots of a round that are recorded, by slot."""
-        return self._index.slots.get(round, {})
+        return self.index.slots.get(round, {})
 
     def as_of(self, round: int) -> History:
         """What was known at the end of ``round``, whatever was recorded since."""
         n_rows = bisect_right(self.rows, round, key=lambda row: row.round)
         n_rejected = bisect_right(
-            self._index.rejections, round, key=lambda rejected: rejected.round
+            self.index.rejections, round, key=lambda rejected: rejected.round
         )
-        return History(self.rows[:n_rows], self._index.rejections[:n_rejected])
+        return History(self.rows[:n_rows], self.index.rejections[:n_rejected])
 
     def candidate(self, id: str) -> Candidate:
         """The candidate of that id; raises ``KeyError`` when none was proposed."""
-        proposed = decode(self._line(self._index.candidates[id]))
+        proposed = decode(self._line(self.index.candidates[id]))
         assert isinstance(proposed, Proposed)
         return proposed.candidate
 
     def trial(self, id: str) -> Trial:
         """The trial of that candidate; ``KeyError`` when it was not evaluated."""
         return self._load(id)
-
-    def __contains__(self, id: object) -> bool:
-        """Whether a candidate of that id was proposed, evaluated or not."""
-        return id in self._index.candidates
 
     def __enter__(self) -> Self:
         return self
@@ -208,15 +204,16 @@ class Archive:
             case Event():
                 self.events.append(record)
             case Proposed():
-                self._index.candidates[record.candidate.id] = where
-                self._index.parents[record.candidate.id] = record.candidate.parents
+                self.index.candidates[record.candidate.id] = where
+                self.index.parents[record.candidate.id] = record.candidate.parents
+                self.index.rounds[record.candidate.id] = record.round
                 self._settle(record, Settled(record.candidate.id, None, *_cost(record)))
             case Rejected():
-                self._index.rejections.append(record)
+                self.index.rejections.append(record)
                 self._settle(record, Settled(None, record, *_cost(record)))
 
     def _settle(self, record: Proposed | Rejected, settled: Settled) -> None:
-        self._index.slots.setdefault(record.round, {})[record.slot] = settled
+        self.index.slots.setdefault(record.round, {})[record.slot] = settled
 
     def _take_trial(self, data: dict[str, Any], where: "_Place") -> None:
         id_ = data["candidate"]
@@ -227,16 +224,16 @@ class Archive:
             data["round"],
             data["slot"],
             id_,
-            self._index.parents[id_],
+            self.index.parents[id_],
             sum(scores) / len(scores) if scores else 0.0,
             scores,
             Failure(*failure) if failure else None,
         )
         self.rows.append(row)
-        self._index.trials[id_] = where
+        self.index.trials[id_] = where
 
     def _read_trial(self, id_: str) -> Trial:
-        return decode_trial(self._line(self._index.trials[id_]), self.candidate(id_))
+        return decode_trial(self._line(self.index.trials[id_]), self.candidate(id_))
 
     def _line(self, where: "_Place") -> dict[str, Any]:
         line = os.pread(self._descriptor, where.size, where.offset)
@@ -249,13 +246,14 @@ class _Place(NamedTuple):
     size: int
 
 
-class _Index:
-    """Where things are in the journal, and what is in its slots."""
+class Index:
+    """Where things are in the journal, what is in its slots, who was asked when."""
 
     def __init__(self) -> None:
         self.candidates: dict[str, _Place] = {}
         self.trials: dict[str, _Place] = {}
         self.parents: dict[str, tuple[str, ...]] = {}
+        self.rounds: dict[str, int] = {}
         self.slots: dict[int, dict[int, Settled]] = {}
         self.rejections: list[Rejected] = []
 

@@ -111,7 +111,9 @@ class Budget:
         self.spent = self.spent.plus(actual)
         if not actual.evaluations:
             dearest = self._dearest or Cost()
-            self._dearest = Cost(*map(max, dearest, actual))
+            self._dearest = Cost(
+                0, max(dearest.tokens, actual.tokens), max(dearest.usd, actual.usd)
+            )
 
     def _exceeded(self, cost: Cost) -> str | None:
         total = self.spent.plus(self.reserved).plus(cost)

@@ -20,7 +20,7 @@ Reason = Literal[
 ]
 
 EventKind = Literal["stop", "verdict", "resume", "pause"]
-"""``stop`` and ``verdict`` are journaled; the others depend on the clock, so are not."""
+"""``stop`` and ``verdict`` are journaled; the others depend on the clock, not so."""
 
 
 @dataclass(frozen=True, slots=True)

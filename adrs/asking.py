@@ -1,0 +1,87 @@
+"""The questions of one round, asked at once; waits while the model is down."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from typing import TypeVar
+
+from adrs.llm.model import ModelUnavailableError
+
+Answer = TypeVar("Answer")
+
+
+class Outage:
+    """How long to wait for a model that is down, and when to give up.
+
+    Waits double from ``first_s`` to ``cap_s``; after ``give_up_s`` of waiting in one
+    outage the error is raised. ``on_wait`` is told the seconds and the reason before
+    each wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        first_s: float = 1.0,
+        cap_s: float = 60.0,
+        give_up_s: float = 600.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.first_s = first_s
+        self.cap_s = cap_s
+        self.give_up_s = give_up_s
+        self.sleep = sleep
+
+    def waits_s(self) -> Iterator[float]:
+        """The waits of one outage, which add up to ``give_up_s``."""
+        wait_s, left_s = self.first_s, self.give_up_s
+        while left_s > 0:
+            yield min(wait_s, left_s)
+            left_s -= wait_s
+            wait_s = min(2 * wait_s, self.cap_s)
+
+
+def ask(
+    questions: Sequence[Callable[[], Answer]],
+    threads: Executor,
+    outage: Outage,
+    on_wait: Callable[[float, str], None],
+) -> Iterator[Answer]:
+    """Answers in the order of the questions, which are asked at once.
+
+    Raises ``ModelUnavailableError`` when an outage lasts too long; the answers before
+    the unanswered question have been given out by then.
+    """
+    futures = [threads.submit(question) for question in questions]
+    try:
+        for number in range(len(questions)):
+            waits_s = outage.waits_s()
+            while _is_down(futures[number]):
+                _wait(futures[number], waits_s, outage, on_wait)
+                down = [f.done() and _is_down(f) for f in futures]
+                again = zip(futures, questions, down, strict=True)
+                futures = [threads.submit(q) if d else f for f, q, d in again]
+            yield futures[number].result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _is_down(future: Future[Answer]) -> bool:
+    return isinstance(future.exception(), ModelUnavailableError)
+
+
+def _wait(
+    future: Future[Answer],
+    waits_s: Iterator[float],
+    outage: Outage,
+    on_wait: Callable[[float, str], None],
+) -> None:
+    error = future.exception()
+    wait_s = next(waits_s, None)
+    if wait_s is None:
+        raise ModelUnavailableError(
+            f"{error} (for {outage.give_up_s:g} s); what is recorded is safe, the same "
+            "command goes on from there"
+        ) from error
+    on_wait(wait_s, str(error))
+    outage.sleep(wait_s)

@@ -1,0 +1,277 @@
+"""The loop: choose, propose, evaluate and record, until the budget is spent.
+
+A round's questions are asked while the pool evaluates the rounds before it: round r
+sees the trials up to round r - 1 - lag. What is recorded, and in which order, follows
+from the seed and the replies alone. Resuming is running the same loop, taking from the
+journal what is in it instead of asking or evaluating again.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from adrs import prompt, selection
+from adrs.archive import Archive
+from adrs.asking import Outage, ask
+from adrs.budget import Budget, Cost
+from adrs.candidate import Candidate, Trial, candidate
+from adrs.llm.model import Model
+from adrs.propose import Slot, propose
+from adrs.records import Event, Proposed, Rejected
+from evaluators.evaluation import Evaluation, PolicyError
+from evaluators.problem import Exam, Problem
+from evaluators.rng import stream
+
+
+class Evaluator(Protocol):
+    """What judges policies; ``adrs.pool.Pool`` is one."""
+
+    def evaluate(
+        self, sources: Sequence[str], exams: Sequence[Exam]
+    ) -> Iterator[Evaluation]:
+        """Start now, answer in the order of ``sources``; called again meanwhile."""
+        ...
+
+
+class Observer(Protocol):
+    """Told in the campaign's thread what was just recorded, never of it again.
+
+    Nothing is told of what an earlier process recorded: the archive has it.
+    """
+
+    def on_round(self, round: int, n_candidates: int) -> None:
+        """All questions of a round are answered, its evaluation began."""
+        ...
+
+    def on_trial(self, trial: Trial) -> None:
+        """A candidate was evaluated."""
+        ...
+
+    def on_event(self, event: Event) -> None:
+        """The campaign resumed, paused or stopped."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How a campaign searches.
+
+    ``slots`` questions are asked a round, each shows ``inspirations`` policies beside
+    the parent. After ``patience`` rounds without any new candidate it stops.
+    """
+
+    slots: int = 8
+    lag: int = 1
+    inspirations: int = 2
+    patience: int = 20
+    outage: Outage = field(default_factory=Outage)
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` naming the first number that is too small."""
+        least = {"slots": 1, "lag": 0, "inspirations": 0, "patience": 1}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise ValueError(
+                    f"search.{name} is {getattr(self, name)}; expected at least {low}"
+                )
+
+
+class _Pending(NamedTuple):
+    """A round whose evaluation began; ``evaluations`` are of the unrecorded ids."""
+
+    round: int
+    ids: dict[int, str]
+    evaluations: Iterator[Evaluation]
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A search for a better policy; ``archive`` is open for writing and names the seed.
+
+    Two campaigns may share a pool and a folder, each with its own journal.
+    """
+
+    problem: Problem
+    model: Model
+    pool: Evaluator
+    exams: Sequence[Exam]
+    archive: Archive
+    budget: Budget
+    search: Search = field(default_factory=Search)
+    observers: Sequence[Observer] = ()
+
+    def run(self, seeds: Mapping[str, str]) -> str:
+        """Search until something stops it; returns what did.
+
+        That is the budget that is spent ("evaluations", "tokens", "usd", "seconds") or
+        "stalled". ``seeds`` are sources by name. Raises ``ModelUnavailableError`` when
+        the model stays down, ``ArchiveError`` when nothing can be recorded any more and
+        ``ValueError`` for seeds that are no policies or not those of the journal; in
+        each case the same call goes on later.
+        """
+        if self.archive.index.slots:
+            self._tell(Event("resume", 0, {"trials": len(self.archive.rows)}))
+        pending = deque([self._plant(seeds)])
+        with ThreadPoolExecutor(self.search.slots) as threads:
+            number = 1
+            while True:
+                seen = max(0, number - 1 - self.search.lag)
+                self._collect(pending, seen)
+                reason = self._end(number)
+                if reason is not None:
+                    self._collect(pending, number)
+                    return reason
+                self._propose(number, seen, threads)
+                pending.append(self._begin(number))
+                number += 1
+
+    def _plant(self, seeds: Mapping[str, str]) -> _Pending:
+        """Record the seeds as round 0, in the order of their names."""
+        if not seeds:
+            raise ValueError("no seeds; expected at least one policy to start from")
+        recorded = self.archive.settled(0)
+        planted: set[str] = set()
+        for slot, name in enumerate(sorted(seeds)):
+            made = _seed(name, seeds[name])
+            if slot not in recorded:
+                self.archive.append(_settled_seed(slot, made, planted))
+            elif self.archive.settled(0)[slot].id != (
+                None if made.id in planted else made.id
+            ):
+                raise ValueError(
+                    f"seed {name} differs from the one {self.archive.path} began with; "
+                    "name another run"
+                )
+            planted.add(made.id)
+        return self._begin(0)
+
+    def _end(self, number: int) -> str | None:
+        """Why the campaign ends before this round, recorded the first time."""
+        if self.archive.settled(number):
+            return None
+        for event in self.archive.events:
+            if event.kind == "stop":
+                return str(event.facts["reason"])
+        reason = self._shortage(number)
+        if reason is not None:
+            stop = Event("stop", number, {"reason": reason})
+            self.archive.append(stop)
+            self._tell(stop)
+        return reason
+
+    def _shortage(self, number: int) -> str | None:
+        last = range(number - self.search.patience, number)
+        if last[0] > 0 and not any(
+            slot.id for r in last for slot in self.archive.settled(r).values()
+        ):
+            return "stalled"
+        return self.budget.shortage(self.budget.call)
+
+    def _propose(self, number: int, seen: int, threads: Executor) -> None:
+        """Fill the round's slots that are not recorded, and charge for all of them."""
+        call = self.budget.call
+        n_slots = self.budget.proposals(self.search.slots)
+        self.budget.reserve(Cost().plus(call, n_slots))
+        recorded = len(self.archive.settled(number))
+        if recorded < n_slots:
+            slots = self._questions(number, seen, range(recorded, n_slots))
+            questions = [
+                partial(propose, self.model, self.problem.hooks, slot) for slot in slots
+            ]
+            waited = partial(self._waited, number)
+            for answer in ask(questions, threads, self.search.outage, waited):
+                self.archive.append(self._unless_repeated(answer))
+        settled = self.archive.settled(number).values()
+        for slot in settled:
+            released = call if slot.id is None else call._replace(evaluations=0)
+            self.budget.spend(released, Cost(0, slot.tokens, slot.usd))
+        if recorded < n_slots:
+            n_candidates = sum(slot.id is not None for slot in settled)
+            for observer in self.observers:
+                observer.on_round(number, n_candidates)
+
+    def _questions(self, number: int, seen: int, slots: range) -> Iterator[Slot]:
+        """What the slots ask, by what was known at the end of round ``seen``."""
+        history = self.archive.as_of(seen)
+        choices = selection.field(history)
+        learned = prompt.lessons(history)
+        seeds = [row for row in history.rows if row.round == 0]
+        best_seed = max(seeds, key=lambda row: row.score)
+        baseline = self.archive.trial(best_seed.id)
+        assert self.archive.header is not None
+        for slot in slots:
+            draws = stream(self.archive.header.seed, "select", number, slot)
+            chosen = selection.choose(choices, draws, self.search.inspirations)
+            parent = self.archive.trial(chosen.parent)
+            shown = [self.archive.trial(id_) for id_ in chosen.inspirations]
+            question = prompt.Question(parent, shown, baseline, learned)
+            messages = prompt.build(self.problem, question)
+            is_known = partial(self._was_proposed, number)
+            yield Slot(number, slot, parent, chosen.inspirations, messages, is_known)
+
+    def _was_proposed(self, before: int, id_: str) -> bool:
+        """Whether a round before this one proposed it; asked from threads."""
+        return self.archive.index.rounds.get(id_, before) < before
+
+    def _unless_repeated(self, answer: Proposed | Rejected) -> Proposed | Rejected:
+        """The answer, rejected when an earlier slot of its round gave the same."""
+        rounds = self.archive.index.rounds
+        if isinstance(answer, Rejected) or answer.candidate.id not in rounds:
+            return answer
+        return Rejected(
+            answer.round,
+            answer.slot,
+            "duplicate",
+            f"policy {answer.candidate.id} was proposed in this round",
+            answer.tokens,
+            answer.usd,
+        )
+
+    def _begin(self, number: int) -> _Pending:
+        """Have the pool evaluate what the round proposed and the journal lacks."""
+        settled = self.archive.settled(number)
+        ids = {slot: of.id for slot, of in settled.items() if of.id is not None}
+        missing = [id_ for id_ in ids.values() if id_ not in self.archive.index.trials]
+        sources = [self.archive.candidate(id_).source for id_ in missing]
+        evaluations = self.pool.evaluate(sources, self.exams) if sources else iter(())
+        return _Pending(number, ids, evaluations)
+
+    def _collect(self, pending: deque[_Pending], until: int) -> None:
+        """Record the trials of the rounds up to ``until`` in order."""
+        while pending and pending[0].round <= until:
+            number, ids, evaluations = pending.popleft()
+            for slot, id_ in ids.items():
+                if id_ not in self.archive.index.trials:
+                    made = self.archive.candidate(id_)
+                    self._record(Trial(number, slot, made, next(evaluations)))
+                if number:
+                    self.budget.spend(Cost(1), Cost(1))
+
+    def _record(self, trial: Trial) -> None:
+        self.archive.append(trial)
+        for observer in self.observers:
+            observer.on_trial(trial)
+
+    def _tell(self, event: Event) -> None:
+        for observer in self.observers:
+            observer.on_event(event)
+
+    def _waited(self, number: int, wait_s: float, why: str) -> None:
+        self._tell(Event("pause", number, {"wait_s": wait_s, "reason": why}))
+        self.budget.forgive(wait_s)
+
+
+def _seed(name: str, source: str) -> Candidate:
+    try:
+        return candidate(source, origin=f"seed {name}")
+    except PolicyError as error:
+        raise ValueError(f"seed {name} is no policy: {error.failure.message}") from None
+
+
+def _settled_seed(slot: int, made: Candidate, planted: set[str]) -> Proposed | Rejected:
+    if made.id in planted:
+        return Rejected(0, slot, "duplicate", f"{made.origin} is a seed already")
+    return Proposed(0, slot, made)
