@@ -9,8 +9,6 @@ from evaluators.starvation import Gate
 from evaluators.views import Floats
 from evaluators.workloads.trace import PS_PER_S
 
-WORST_REQUESTS = 4
-
 
 def feedback(scenario: Scenario, run: Run, gate: Gate, room: int) -> str:
     """At most ``room`` characters: lost utility by term, the gate, the worst requests.
@@ -26,11 +24,18 @@ def feedback(scenario: Scenario, run: Run, gate: Gate, room: int) -> str:
 
 
 def worst_rows(factors: Terms, own: Latencies) -> list[int]:
-    """Requests that lost the most utility; among equals the most slowed down."""
-    value = worth(factors)
-    slowdown = np.nan_to_num(own.slowdown)
-    order = np.lexsort((-slowdown, value))[:WORST_REQUESTS]
-    return [int(row) for row in order if value[row] < 1.0]
+    """For each objective the request it cost most, the worst first.
+
+    Each request counts for the objective that cost it most; among equals comes the
+    most slowed down.
+    """
+    kept = np.array(factors)
+    blamed, value = kept.argmin(axis=0), worth(factors)
+    order = np.lexsort((-np.nan_to_num(own.slowdown), value))
+    worst: dict[int, int] = {}
+    for row in order[value[order] < 1.0].tolist():
+        worst.setdefault(int(blamed[row]), row)
+    return list(worst.values())
 
 
 def _losses(factors: Terms) -> str:
@@ -90,6 +95,8 @@ def _story(
     ):
         if got[row] > limit[row]:
             text += f", {name} {got[row]:.2f} s of {limit[row]:.2f}"
+    if not factors.in_time[row]:
+        text += ", finished after the cut-off"
     return text + _decisions(scenario, run, row) + "."
 
 

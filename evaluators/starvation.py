@@ -1,4 +1,10 @@
-"""The starvation gate: no group of requests may pay for the others' utility."""
+"""The starvation gate: no group of requests may pay for the others' utility.
+
+A group's tail is the mean of its slowest 1 %, but of ten requests at least. In a
+scenario of hundreds of requests a P99 is one request's luck: on 40 validation scenarios
+it hid paired gains of 0.013 in mean utility (7 standard errors) below one standard
+error of the score; with this tail they stand out by 2 to 9.
+"""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -6,18 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evaluators.metrics import latencies, quantile
+from evaluators.metrics import latencies
 from evaluators.scenario import Scenario
 from evaluators.sim.run import Run
-from evaluators.views import Ints
+from evaluators.views import Floats, Ints
 
 PROMPT_BUCKETS = (0, 256, 1024, 4096)
 """Least prompt tokens of each length bucket."""
-LEAST_REQUESTS = 5
-"""A tail of fewer requests is one request's luck: such a bucket joins its neighbour."""
+LEAST_REQUESTS = 40
+"""A bucket of fewer requests joins its neighbour."""
 ALLOWANCE = 1.5
 """How far a tail may exceed the reference rule's, as a factor."""
-TAIL_PER_MILLE = 990
+TAIL_SHARE_PER_MILLE = 10
+TAIL_REQUESTS = 10
 
 
 class Group(NamedTuple):
@@ -55,14 +62,22 @@ def groups(scenario: Scenario) -> tuple[Group, ...]:
 
 
 def tails(scenario: Scenario, run: Run) -> dict[str, float]:
-    """P99 TTFT and P99 longest gap of every group, seconds, by name."""
+    """Tails of TTFT and longest gap of every group, seconds, by name."""
     own = latencies(scenario, run)
     found = {}
     for group in groups(scenario):
         for name, column in (("ttft", own.ttft_s), ("gap", own.gap_s)):
-            tail = quantile(column[group.rows], TAIL_PER_MILLE)
-            found[f"{group.name}/{name}_p99_s"] = tail
+            found[f"{group.name}/{name}_tail_s"] = tail_s(column[group.rows])
     return found
+
+
+def tail_s(times_s: Floats) -> float:
+    """Mean of the slowest 1 %, at least ten, of the times that are not nan."""
+    known = np.sort(times_s[~np.isnan(times_s)])
+    if not known.size:
+        return 0.0
+    counted = max(TAIL_REQUESTS, -(-known.size * TAIL_SHARE_PER_MILLE // 1000))
+    return float(known[-counted:].mean())
 
 
 def gate(scenario: Scenario, run: Run, reference: Mapping[str, float]) -> Gate:
@@ -76,7 +91,7 @@ def gate(scenario: Scenario, run: Run, reference: Mapping[str, float]) -> Gate:
     for group in groups(scenario):
         service = scenario.classes[group.slo_class]
         for name, objective_s in (("ttft", service.ttft_s), ("gap", service.gap_s)):
-            tail = f"{group.name}/{name}_p99_s"
+            tail = f"{group.name}/{name}_tail_s"
             allowed_s = max(ALLOWANCE * reference[tail], objective_s)
             if own[tail] * worst.factor > allowed_s:
                 worst = Gate(allowed_s / own[tail], tail, own[tail], allowed_s)

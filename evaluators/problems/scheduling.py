@@ -41,11 +41,11 @@ Score of a scenario: mean over all requests of
   min(1, TTFT objective / TTFT) * min(1, TPOT objective / TPOT)
   * min(1, gap objective / longest gap between two tokens),
 0 for what is not finished ten TTFT objectives after the last arrival; times a
-starvation factor (the P99 TTFT and P99 longest gap of every group of service class and
-prompt length may reach 1.5x that of first come, first served, or the objective); over a
-bound that no policy can exceed. Loads range from half to 1.2x of what first come, first
-served sustains. TTFT is the time from arrival to the first token, TPOT the mean time
-per later token.
+starvation factor (in every group of service class and prompt length, the mean of the
+ten slowest TTFTs and longest gaps may reach 1.5x that of first come, first served, or
+the objective); over a bound that no policy can exceed. Loads range from half to 1.2x of
+what first come, first served sustains. TTFT is the time from arrival to the first
+token, TPOT the mean time per later token.
 
 Decisions cost nothing but must be cheap (numpy on a few hundred rows). Output lengths
 are known only as predicted_tokens, with an error.

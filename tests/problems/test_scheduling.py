@@ -14,7 +14,7 @@ from evaluators.sim.laws import LawBrokenError
 from evaluators.starvation import gate
 from tests.problems.builders import names, on_h100, policy, synthetic, trace_of
 
-EXAM = synthetic(12.0, kv_blocks=6000)
+EXAM = synthetic(14.0, kv_blocks=6000)
 STANDARD = PROBLEM.standard(EXAM)
 
 
