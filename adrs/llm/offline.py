@@ -9,7 +9,7 @@ from adrs.variation.vocabulary import Vocabulary
 from evaluators import rng
 from evaluators.problem import Problem
 
-BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```\s*$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^(`{3,})python[^\n]*\n(.*?)^\1\s*$", re.DOTALL | re.MULTILINE)
 
 
 def build(
@@ -39,7 +39,8 @@ class Offline:
     def complete(self, messages: tuple[Message, ...], key: Key) -> Reply:
         """A changed policy; ``ModelError`` when there is none to change."""
         asked = [message.content for message in messages if message.role == "user"]
-        sources = BLOCK.findall(asked[-1]) if asked else []
+        blocks = BLOCK.findall(asked[-1]) if asked else []
+        sources = [source for _, source in blocks]
         if not sources:
             raise ModelError("offline: the question holds no ```python block")
         draws = rng.stream(self._seed, "offline", *key)
@@ -47,4 +48,7 @@ class Offline:
             made = vary(sources, self._operators, self._vocabulary, draws)
         except ValueError as error:
             raise ModelError(f"offline: {error}") from error
-        return Reply(f"{made.operator}: {made.note}\n\n```python\n{made.source}```\n")
+        longest = max(map(len, re.findall(r"`+", made.source)), default=0)
+        fence = "`" * max(3, longest + 1)
+        idea = f"{made.operator}: {made.note}"
+        return Reply(f"{idea}\n\n{fence}python\n{made.source}{fence}\n")

@@ -13,6 +13,7 @@ from adrs.variation.ranking import (
     fresh,
     is_positive,
     ranking,
+    renamed,
     scale_of,
 )
 from adrs.variation.templates import (
@@ -21,6 +22,7 @@ from adrs.variation.templates import (
     HOLD,
     KEYS,
     LATER,
+    RULES,
     SOONER,
     VICTIMS,
     Template,
@@ -30,6 +32,7 @@ from adrs.variation.vocabulary import Feature, Vocabulary
 FIRST_HOOK_ODDS = 0.75
 """How often the first ranking hook of the problem is chosen over the others."""
 LOWEST_FIRST = "admit_key"
+FULL_STEP = "engine.max_step_tokens"
 EFFECTS = (("last", 0.5), ("first", 0.3), ("hold", 0.2))
 
 
@@ -92,7 +95,7 @@ def invent_key(
 ) -> str | None:
     """Write a new ranking hook, from a template or as a sum of logarithms."""
     del others
-    hook = _some_hook(draft, rng, vocabulary)
+    hook = _first_or_any(vocabulary.rankable(), rng)
     if hook is None:
         return None
     laid_out = _blank(draft, hook, vocabulary)
@@ -113,39 +116,62 @@ def invent_count(
 ) -> str | None:
     """Write a new hook that returns a count, in place of any there was."""
     del others
-    hooks = [name for name, hook in vocabulary.hooks.items() if hook.returns == "count"]
-    if not hooks:
+    hook = _some_count(rng, vocabulary)
+    template = _some(COUNTS, hook, rng, vocabulary) if hook else None
+    if hook is None or template is None:
         return None
-    hook = (
-        hooks[0] if rng.random() < FIRST_HOOK_ODDS else hooks[rng.integers(len(hooks))]
-    )
-    template = _some(COUNTS, hook, rng, vocabulary)
-    if template is None:
-        return None
-    arguments = ", ".join(vocabulary.hooks[hook].arguments)
-    method = statements(f"def {hook}(self, {arguments}):\n    pass")[0]
-    assert isinstance(method, ast.FunctionDef)
-    method.body = statements(fill(draft, template.text, template.numbers, rng))
-    draft.methods[hook] = method
+    body = fill(draft, template.text, template.numbers, rng)
+    draft.methods[hook] = _count_method(hook, body, vocabulary)
     return f"{hook}: {template.note}"
 
 
-def _some_hook(
-    draft: Draft, rng: np.random.Generator, vocabulary: Vocabulary
+def add_rule(
+    draft: Draft,
+    others: Sequence[Draft],
+    rng: np.random.Generator,
+    vocabulary: Vocabulary,
 ) -> str | None:
-    del draft
-    hooks = vocabulary.rankable()
+    """Put an exception at the head of a hook that returns a count."""
+    del others
+    hook = _some_count(rng, vocabulary)
+    template = _some(RULES, hook, rng, vocabulary) if hook else None
+    if hook is None or template is None or not vocabulary.allows(hook, FULL_STEP):
+        return None
+    body = f"return {FULL_STEP}"
+    method = draft.methods.setdefault(hook, _count_method(hook, body, vocabulary))
+    rule = statements(fill(draft, template.text, template.numbers, rng))
+    engine = method.args.args[-1].arg
+    has_docstring = ast.get_docstring(method) is not None
+    method.body[has_docstring:has_docstring] = [
+        renamed(node, {"engine": engine}) for node in rule
+    ]
+    return f"{hook}: {template.note}"
+
+
+def _some_count(rng: np.random.Generator, vocabulary: Vocabulary) -> str | None:
+    hooks = [name for name, hook in vocabulary.hooks.items() if hook.returns == "count"]
+    return _first_or_any(hooks, rng)
+
+
+def _count_method(hook: str, body: str, vocabulary: Vocabulary) -> ast.FunctionDef:
+    arguments = ", ".join(vocabulary.hooks[hook].arguments)
+    method = statements(f"def {hook}(self, {arguments}):\n    pass")[0]
+    assert isinstance(method, ast.FunctionDef)
+    method.body = statements(body)
+    return method
+
+
+def _first_or_any(hooks: Sequence[str], rng: np.random.Generator) -> str | None:
     if not hooks:
         return None
-    return (
-        hooks[0] if rng.random() < FIRST_HOOK_ODDS else hooks[rng.integers(len(hooks))]
-    )
+    is_first = rng.random() < FIRST_HOOK_ODDS
+    return hooks[0] if is_first else hooks[int(rng.integers(len(hooks)))]
 
 
 def _some_ranking(
     draft: Draft, rng: np.random.Generator, vocabulary: Vocabulary
 ) -> Ranking | None:
-    hook = _some_hook(draft, rng, vocabulary)
+    hook = _first_or_any(vocabulary.rankable(), rng)
     return None if hook is None else ranking(draft, hook, vocabulary)
 
 

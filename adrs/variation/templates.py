@@ -156,16 +156,16 @@ COUNTS = (
     Template(
         "a fixed number of tokens",
         "return $budget_tokens",
-        (Number("budget_tokens", 96, 4096, "tokens", is_whole=True),),
+        (Number("budget_tokens", 256, 2048, "tokens", is_whole=True),),
     ),
     Template(
         "fewer tokens the more requests decode",
         "return int(max($least_tokens, $budget_tokens"
         " - $tokens_per_decoding * engine.n_decoding))",
         (
-            Number("least_tokens", 64, 512, "tokens", is_whole=True),
-            Number("budget_tokens", 256, 4096, "tokens", is_whole=True),
-            Number("tokens_per_decoding", 0.5, 32.0, "tokens given up per request"),
+            Number("least_tokens", 128, 768, "tokens", is_whole=True),
+            Number("budget_tokens", 512, 2048, "tokens", is_whole=True),
+            Number("tokens_per_decoding", 0.5, 12.0, "tokens given up per request"),
         ),
     ),
     Template(
@@ -173,9 +173,9 @@ COUNTS = (
         "speed = $budget_tokens * $target_s / max(engine.last_step_s, 0.001)\n"
         "return int(min(max(speed, $least_tokens), engine.max_step_tokens))",
         (
-            Number("budget_tokens", 128, 2048, "tokens", is_whole=True),
-            Number("target_s", 0.01, 0.3, "seconds a step should take"),
-            Number("least_tokens", 64, 512, "tokens", is_whole=True),
+            Number("budget_tokens", 256, 2048, "tokens", is_whole=True),
+            Number("target_s", 0.02, 0.2, "seconds a step should take"),
+            Number("least_tokens", 128, 768, "tokens", is_whole=True),
         ),
     ),
     Template(
@@ -183,17 +183,9 @@ COUNTS = (
         "crowd = engine.n_waiting / (engine.n_waiting + $many_waiting)\n"
         "return int($least_tokens + crowd * $extra_tokens)",
         (
-            Number("many_waiting", 2.0, 100.0, "waiting requests"),
-            Number("least_tokens", 96, 1024, "tokens", is_whole=True),
-            Number("extra_tokens", 128, 4096, "tokens", is_whole=True),
-        ),
-    ),
-    Template(
-        "more tokens when nothing decodes",
-        "return $busy_tokens if engine.n_decoding else $idle_tokens",
-        (
-            Number("busy_tokens", 96, 2048, "tokens", is_whole=True),
-            Number("idle_tokens", 512, 8192, "tokens", is_whole=True),
+            Number("many_waiting", 2.0, 50.0, "waiting requests"),
+            Number("least_tokens", 256, 1536, "tokens", is_whole=True),
+            Number("extra_tokens", 128, 2048, "tokens", is_whole=True),
         ),
     ),
     Template(
@@ -201,10 +193,43 @@ COUNTS = (
         "return int(max($least_tokens, $budget_tokens"
         " - engine.context_tokens * $share_of_context))",
         (
-            Number("least_tokens", 64, 512, "tokens", is_whole=True),
-            Number("budget_tokens", 256, 4096, "tokens", is_whole=True),
-            Number("share_of_context", 5e-4, 2e-2, "prefill per context token"),
+            Number("least_tokens", 128, 768, "tokens", is_whole=True),
+            Number("budget_tokens", 512, 2048, "tokens", is_whole=True),
+            Number("share_of_context", 5e-4, 1e-2, "prefill per context token"),
         ),
     ),
 )
-"""Bodies of hooks that return a count of tokens."""
+"""Bodies of hooks that return a count of tokens (chunks: Sarathi-Serve's range)."""
+
+RULES = (
+    Template(
+        "full steps while nothing decodes",
+        "if not engine.n_decoding:\n    return engine.max_step_tokens",
+    ),
+    Template(
+        "other steps while few decode",
+        "if engine.n_decoding < $few_decoding:\n    return $quiet_tokens",
+        (
+            Number("few_decoding", 2, 64, "decoding requests", is_whole=True),
+            Number("quiet_tokens", 512, 4096, "tokens", is_whole=True),
+        ),
+    ),
+    Template(
+        "other steps while many wait",
+        "if engine.n_waiting > $many_waiting:\n    return $rush_tokens",
+        (
+            Number("many_waiting", 2, 60, "waiting requests", is_whole=True),
+            Number("rush_tokens", 512, 4096, "tokens", is_whole=True),
+        ),
+    ),
+    Template(
+        "smaller steps while blocks are scarce",
+        "if engine.free_blocks < $scarce_share * engine.total_blocks:\n"
+        "    return $scarce_tokens",
+        (
+            Number("scarce_share", 0.02, 0.4, "share of KV blocks"),
+            Number("scarce_tokens", 128, 1024, "tokens", is_whole=True),
+        ),
+    ),
+)
+"""Exceptions at the head of a hook that returns a count of tokens."""

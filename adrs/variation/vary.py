@@ -60,6 +60,7 @@ OPERATORS = (
     Operator("add_condition", 0.11, grow.add_condition),
     Operator("invent_key", 0.05, grow.invent_key),
     Operator("invent_count", 0.16, grow.invent_count),
+    Operator("add_rule", 0.06, grow.add_rule),
     Operator("swap_column", 0.02, change.swap_column),
     Operator("bend", 0.02, change.bend),
     Operator("simplify", 0.04, change.simplify),

@@ -162,6 +162,16 @@ def test_a_question_without_a_policy_is_an_error_of_that_question() -> None:
         model.complete(question("class (:\n"), Key(1, 0, 0))
 
 
+def test_a_policy_that_holds_a_fence_is_read_and_answered_whole() -> None:
+    quoted = AGED.replace('"""Rank by length less age."""', '"""```python\n```"""')
+    block = f"````python\n{quoted}````\n"
+    model = offline.build(PROBLEM, 0, operators="tune")
+    reply = model.complete((Message("user", block),), Key(1, 0, 0)).text
+    made = reply.split("````python\n")[1].removesuffix("````\n")
+    assert "```python\n" in made
+    ask_everything(made, PROBLEM)
+
+
 def test_an_unknown_set_of_operators_is_refused() -> None:
     with pytest.raises(ValueError, match="expected all or tune"):
         offline.build(PROBLEM, 0, operators="most")
