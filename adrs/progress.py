@@ -8,15 +8,19 @@ PLAIN_S = 5.0
 
 
 class Status(NamedTuple):
-    """Where a campaign is; scores are fractions of the bound on the train split."""
+    """Where a campaign is; scores are fractions of the bound on the train split.
 
+    ``left_s`` is None while nobody can tell, ``wanted`` None without such a limit.
+    """
+
+    stage: str
     best: float
     best_seed: float
     evaluated: int
-    wanted: int
+    wanted: int | None
     valid: int
     usd: float
-    elapsed_s: float
+    left_s: float | None
 
 
 class Progress:
@@ -51,19 +55,19 @@ def line(status: Status) -> str:
     """A status in words."""
     gain = status.best - status.best_seed
     valid = status.valid / status.evaluated if status.evaluated else 1.0
+    wanted = "" if status.wanted is None else f"/{status.wanted}"
     return (
-        f"best {status.best:.4f} ({gain:+.4f} on the best seed {status.best_seed:.4f})"
-        f" | {status.evaluated}/{status.wanted} evaluated, {valid:.0%} valid"
-        f" | ${status.usd:.2f} | {_left(status)} left"
+        f"{status.stage} | best {status.best:.4f} "
+        f"({gain:+.4f} on the best seed {status.best_seed:.4f})"
+        f" | {status.evaluated}{wanted} evaluated, {valid:.0%} valid"
+        f" | ${status.usd:.2f} | {_left(status.left_s)} left"
     )
 
 
-def _left(status: Status) -> str:
-    if not status.evaluated:
+def _left(left_s: float | None) -> str:
+    if left_s is None:
         return "?"
-    rate_s = status.elapsed_s / status.evaluated
-    left_s = round(rate_s * max(0, status.wanted - status.evaluated))
-    if left_s < 60:
-        return f"{left_s} s"
-    hours, minutes = divmod(left_s // 60, 60)
+    if left_s < 59.5:
+        return f"{left_s:.0f} s"
+    hours, minutes = divmod(round(left_s / 60), 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"

@@ -27,9 +27,11 @@ class Settings(Mapping[str, Any]):
 
     Values are None, bool, int, float, str, tuples of these, or further sections, so
     that ``Thing(**settings.section)`` gives an object the arguments named in ``conf``.
+    ``typed`` are the ``key=value`` words that made the whole what it is.
     """
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], typed: Sequence[str] = ()) -> None:
+        self.typed = tuple(typed)
         self._values = {key: _frozen(value) for key, value in values.items()}
 
     def __getattr__(self, key: str) -> Any:  # noqa: ANN401 (typed where it is used)
@@ -102,7 +104,7 @@ def settings(verb: str, arguments: Arguments) -> Settings:
     for key, value in wanted:
         if (key, value) not in chosen:
             _assign(values, key, value)
-    composed = _resolved(values)
+    composed = _resolved(values, arguments.overrides)
     missing = [key for key, value in composed.leaves() if value == MISSING]
     if missing:
         word = missing[0].upper() if "." not in missing[0] else f"{missing[0]}=..."
@@ -128,11 +130,11 @@ def defaults(verb: str) -> Settings:
     return _resolved(_composed(verb, ()))
 
 
-def _resolved(values: dict[str, Any]) -> Settings:
+def _resolved(values: dict[str, Any], typed: Sequence[str] = ()) -> Settings:
     """The values with every reference to another key or the environment replaced."""
     plain = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
     assert isinstance(plain, dict)
-    return Settings({str(key): value for key, value in plain.items()})
+    return Settings({str(key): value for key, value in plain.items()}, typed)
 
 
 def _composed(verb: str, chosen: tuple[str, ...]) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from adrs import progress
 from adrs.progress import Progress, Status, line
 
 STATUS = Status(
+    stage="evolve",
     best=0.93,
     best_seed=0.9,
     evaluated=30,
     wanted=120,
     valid=27,
     usd=1.5,
-    elapsed_s=20.0,
+    left_s=61.0,
 )
 
 
@@ -23,13 +24,19 @@ class Terminal(io.StringIO):
 
 def test_the_line_says_score_gain_progress_cost_and_time_left():
     assert line(STATUS) == (
-        "best 0.9300 (+0.0300 on the best seed 0.9000) | 30/120 evaluated, 90% valid"
+        "evolve | best 0.9300 (+0.0300 on the best seed 0.9000) | 30/120 evaluated, 90% valid"
         " | $1.50 | 1 min left"
     )
 
 
-def test_time_left_is_unknown_before_the_first_evaluation():
-    assert line(STATUS._replace(evaluated=0)).endswith("| ? left")
+def test_time_left_is_in_words_that_fit_it():
+    ends = [line(STATUS._replace(left_s=s)) for s in (None, 4.2, 3000, 9000)]
+    lefts = [end.split(" | ")[-1] for end in ends]
+    assert lefts == ["? left", "4 s left", "50 min left", "2 h 30 min left"]
+
+
+def test_what_has_no_limit_shows_none():
+    assert "| 30 evaluated" in line(STATUS._replace(wanted=None))
 
 
 def test_a_terminal_keeps_one_line_and_gets_its_end_at_the_close(monkeypatch):

@@ -1,0 +1,229 @@
+"""Evolve policies, beat the best baseline, and say by how much."""
+
+import importlib
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import cast
+
+from adrs import browse, summary
+from adrs.archive import Archive
+from adrs.budget import Budget, Limits
+from adrs.campaign import Campaign, Search
+from adrs.exams import Sitting, exams, sitting
+from adrs.llm import recorded
+from adrs.llm.model import Model, ModelUnavailableError
+from adrs.pool import Pool, cores
+from adrs.progress import Progress
+from adrs.records import Event, Header
+from adrs.report import report, stopped
+from adrs.resources import seeds
+from adrs.run_folder import CONTROL, JOURNAL, REPLIES, WINNER, RunFolder, claim
+from adrs.settings import Settings
+from adrs.terminal import note, say
+from adrs.timings import Timings, elapsed_s
+from adrs.tracking import Report, Tracker, TrackingError
+from adrs.validation import validate
+from adrs.verdict import Verdict
+from adrs.watching import Watch
+from evaluators import confine
+from evaluators.problem import Exam, Problem
+
+RUNS = Path("runs")
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What both arms of a run share."""
+
+    settings: Settings
+    folder: RunFolder
+    at: Sitting
+    train: tuple[Exam, ...]
+    pool: Pool
+
+
+def run(settings: Settings) -> int:
+    """Run, or go on with, one evolution; 0 when it came to its verdict."""
+    folder = claim(RUNS, settings.plain(), settings.problem.name)
+    header = Header(settings.problem.name, settings.seed, folder.digest)
+    with _interruptible(), Archive.open(folder.path / JOURNAL, header) as archive:
+        note(_opening(folder, archive))
+        try:
+            return _evolve(settings, folder, archive)
+        except KeyboardInterrupt:
+            note(f"interrupted; to go on: {_again(settings)}")
+            return INTERRUPTED
+        except ModelUnavailableError as error:
+            note(f"error: {error}; nothing is lost, to go on: {_again(settings)}")
+            return 1
+
+
+def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
+    at = sitting(settings, RUNS / "capacities.json")
+    limits = confine.Limits(**settings.limits)
+    workers = settings.workers or cores()
+    with Pool(at.problem.name, workers, settings.isolation, limits) as pool:
+        tracker = Tracker(RUNS) if settings.tracking.enabled else None
+        bench = Bench(settings, folder, at, exams(at, "train"), pool)
+        try:
+            verdict = _verdict(bench, archive)
+        except (KeyboardInterrupt, ModelUnavailableError):
+            if tracker is not None:
+                _track(tracker, stopped(folder, _flat(settings), archive))
+            raise
+    winner = verdict.winner
+    if winner is not None:
+        source = archive.candidate(winner.id).source
+        (folder.path / WINNER).write_text(source, encoding="utf-8")
+    say(summary.summary(archive, verdict))
+    url = None
+    if tracker is not None:
+        url = _track(tracker, report(folder, _flat(settings), archive, verdict))
+    say(_next(settings, folder, url, has_winner=winner is not None))
+    return 0
+
+
+def _verdict(bench: Bench, archive: Archive) -> Verdict:
+    """Search, search again with the control arm, then validate; journaled at once."""
+    _search(bench, archive)
+    n_evaluated = sum(row.round > 0 for row in archive.rows)
+    assert archive.header is not None
+    with Archive.open(bench.folder.path / CONTROL, archive.header) as control:
+        if n_evaluated:
+            _search_control(bench, archive, control, n_evaluated)
+        note("validate | the best of each arm sit exams that no search has seen")
+        most = bench.settings.contenders
+        verdict = validate(bench.at, bench.pool, archive, control, most)
+    last = max(archive.index.slots) + 1
+    archive.append(Event("verdict", last, verdict.facts()))
+    return verdict
+
+
+def _search(bench: Bench, archive: Archive) -> None:
+    settings, journal = bench.settings, bench.folder.path / JOURNAL
+    budget = Budget(Limits(**settings.budget), elapsed_s=elapsed_s(journal))
+    model = recorded.record(
+        build_model(settings.llm, bench.at.problem, settings.seed),
+        bench.folder.path / REPLIES,
+    )
+    sources = seeds(bench.at.problem.name)
+    _run_campaign("evolve", bench, archive, (budget, model), sources)
+
+
+def _search_control(
+    bench: Bench, archive: Archive, control: Archive, n_evaluations: int
+) -> None:
+    """Tune the best seed alone, with as many evaluations."""
+    valid = [row for row in archive.rows if row.round == 0]
+    best = archive.candidate(max(valid, key=lambda row: row.score).id)
+    name = best.origin.removeprefix("seed ")
+    journal = bench.folder.path / CONTROL
+    budget = Budget(Limits(evaluations=n_evaluations), elapsed_s=elapsed_s(journal))
+    section = {"provider": "offline", "operators": "tune"}
+    model = build_model(Settings(section), bench.at.problem, bench.settings.seed)
+    _run_campaign("control", bench, control, (budget, model), {name: best.source})
+
+
+def _run_campaign(
+    stage: str,
+    bench: Bench,
+    archive: Archive,
+    means: tuple[Budget, Model],
+    sources: dict[str, str],
+) -> None:
+    budget, model = means
+    progress = Progress(sys.stderr)
+    campaign = Campaign(
+        problem=bench.at.problem,
+        model=model,
+        pool=bench.pool,
+        exams=bench.train,
+        archive=archive,
+        budget=budget,
+        search=Search(**bench.settings.search),
+        observers=(
+            Timings(archive.path, budget),
+            Watch(stage, archive, budget, progress),
+        ),
+    )
+    try:
+        reason = campaign.run(sources)
+    finally:
+        progress.close()
+    note(f"{stage} | ended: {reason}, after {len(archive.rows)} trials")
+
+
+def build_model(section: Settings, problem: Problem, seed: int) -> Model:
+    """The model that ``conf/llm/<name>.yaml`` describes."""
+    options = {key: value for key, value in section.items() if key != "provider"}
+    module = importlib.import_module(f"adrs.llm.{section.provider}")
+    return cast(Model, module.build(problem, seed, **options))
+
+
+def _flat(settings: Settings) -> dict[str, object]:
+    return dict(settings.leaves())
+
+
+def _track(tracker: Tracker, made: Report) -> str | None:
+    try:
+        return tracker.report(made)
+    except TrackingError as error:
+        note(f"not on the MLflow leaderboard: {error}; the journal has everything")
+        return None
+
+
+def _opening(folder: RunFolder, archive: Archive) -> str:
+    if folder.is_resumed:
+        return f"resuming run {folder.name} after {len(archive.rows)} trials"
+    return f"run {folder.name}, kept in {folder.path}"
+
+
+def _next(
+    settings: Settings, folder: RunFolder, url: str | None, *, has_winner: bool
+) -> str:
+    """The commands that a person may want next."""
+    lines = ["", "next:"]
+    if has_winner:
+        same = ("problem", "workload", "deployment", "isolation", "limits", "data")
+        typed = [w for w in settings.typed if w.split("=")[0].split(".")[0] in same]
+        winner = str(folder.path / WINNER)
+        lines.append(f"  {_typed('score', winner, 'split=held_out', *typed)}")
+    lines.append(f"  {_typed('leaderboard')}")
+    if url is not None:
+        lines += [f"  {browse.command(RUNS)}", f"  then open {url}"]
+    return "\n".join(lines)
+
+
+def _again(settings: Settings) -> str:
+    return _typed("evolve", *settings.typed)
+
+
+def _typed(*words: str) -> str:
+    """A command line, with the program as it was called."""
+    called = sys.argv[0] if Path(sys.argv[0]).name == "adrs" else "adrs"
+    return shlex.join((called, *words))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """The first Ctrl-C stops once answers already paid for are in; a second at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        note("\nstopping when the questions in flight are answered; Ctrl-C: at once")
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
