@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from adrs.archive import Archive
 from adrs.budget import Budget, Limits
@@ -16,6 +17,7 @@ from evaluators.evaluation import Evaluation, Failure, Outcome
 from evaluators.problem import Hook
 from evaluators.views import Column
 
+ROOT = Path(__file__).parents[1]
 HEADER = Header("knob", 7, "c0ffee")
 SEEDS = {"low": "class Low:\n    knob = 1\n    rank = None\n"}
 SCENARIOS = ("calm", "busy")
