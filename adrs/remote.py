@@ -60,9 +60,10 @@ class Conversation:
         try:
             self._channel.send(nonce, kind, payload)
             frame = self._channel.receive()
-            self._waited_s += time.monotonic() - self._asked_at_s
+            now_s = time.monotonic()
+            self._waited_s += now_s - self._asked_at_s
             if self._waited_s > self._check_at_s:
-                self._asked_at_s = time.monotonic()
+                self._asked_at_s = now_s
                 self._check_limits()
                 self._check_at_s = self._waited_s + TICK_S
             return _answer(frame, nonce)

@@ -6,6 +6,8 @@ sizes are held against a cap before anything is read, and a packet longer or sho
 than the header promised is an error.
 """
 
+import functools
+import math
 import socket
 import struct
 from collections.abc import Callable, Iterable
@@ -158,30 +160,45 @@ def pack(arrays: Iterable[NDArray[Any]]) -> bytes:
 
 def unpack(payload: bytes) -> Parts:
     """Inverse of ``pack``, as read-only arrays; raises ``FrameError``."""
-    size = len(payload)
     count = int.from_bytes(payload[:8], "little")
-    if size < 8 or count > MAX_ARRAYS or size < _SHAPES[count].size:
-        raise FrameError(f"{size} bytes do not hold the shapes of {count} arrays")
-    numbers = _SHAPES[count].unpack_from(payload)
-    words = np.frombuffer(payload, np.int64, size // 8)
+    if len(payload) < 8 or count > MAX_ARRAYS:
+        raise FrameError(f"{len(payload)} bytes do not begin with a count of arrays")
+    layout = _layout(payload[: _SHAPES[count].size], count)
+    if layout.size != len(payload):
+        raise FrameError(f"{len(payload)} bytes; their shapes say {layout.size}")
+    words = np.frombuffer(payload, np.int64)
     values = (words, words.view(np.float64))
-    at = _SHAPES[count].size // 8
-    arrays: list[NDArray[Any]] = []
+    return tuple([
+        values[code][start:end]
+        if shape is None
+        else values[code][start:end].reshape(shape)
+        for code, start, end, shape in layout.arrays
+    ])
+
+
+class Layout(NamedTuple):
+    """Where the arrays of a payload are.
+
+    Each array is (type, first word, word after the last, shape unless it is flat).
+    """
+
+    size: int
+    arrays: tuple[tuple[int, int, int, tuple[int, ...] | None], ...]
+
+
+@functools.lru_cache(maxsize=4096)
+def _layout(shapes: bytes, count: int) -> Layout:
+    if len(shapes) < _SHAPES[count].size:
+        raise FrameError(f"{len(shapes)} bytes do not hold {count} shapes")
+    numbers = _SHAPES[count].unpack(shapes)
+    at = len(shapes) // 8
+    arrays: list[tuple[int, int, int, tuple[int, ...] | None]] = []
     for i in range(1, len(numbers), 4):
         code, dimensions, length, width = numbers[i : i + 4]
-        end = at + length * width
-        if code > 1 or dimensions > 2 or end * 8 > size:
+        shape = (length, width)[:dimensions]
+        if code > 1 or dimensions > 2 or length * width != math.prod(shape):
             raise FrameError(f"array {len(arrays)} of {count} is malformed")
-        array = values[code][at:end]
-        arrays.append(array if dimensions == 1 else _shaped(array, numbers[i + 1 :]))
+        end = at + length * width
+        arrays.append((code, at, end, None if dimensions == 1 else shape))
         at = end
-    if at * 8 != size:
-        raise FrameError(f"{size - at * 8} bytes too many")
-    return tuple(arrays)
-
-
-def _shaped(array: NDArray[Any], numbers: tuple[int, ...]) -> NDArray[Any]:
-    dimensions, length, width = numbers[:3]
-    if dimensions < 2 and array.size != 1:
-        raise FrameError(f"{array.size} numbers in {dimensions} dimensions")
-    return array.reshape((length, width)[:dimensions])
+    return Layout(at * 8, tuple(arrays))

@@ -97,19 +97,20 @@ class Table:
             return _NO_CHANGE
         rows = np.array(self.changed, dtype=np.int64)
         self.changed.clear()
-        return rows, self.ints[:, rows], self.floats[:, rows]
+        return rows, self.ints.take(rows, axis=1), self.floats.take(rows, axis=1)
 
     def apply(self, parts: Parts) -> None:
         """Take over what ``drain`` gave on the other side, growing as needed."""
         rows, ints, floats = parts
         if not rows.size:
             return
-        try:
-            self.ints[:, rows] = ints
-        except IndexError:
-            self._grow(int(rows.max()) + 1)
-            self.ints[:, rows] = ints
-        self.floats[:, rows] = floats
+        # Most questions bring one row, for which plain indexing is much faster.
+        last = int(rows.max() if rows.size > 1 else rows[0])
+        where = rows if rows.size > 1 else slice(last, last + 1)
+        if last >= self.ints.shape[1]:
+            self._grow(last + 1)
+        self.ints[:, where] = ints
+        self.floats[:, where] = floats
 
     def _grow(self, rows: int) -> None:
         capacity = self.ints.shape[1]
