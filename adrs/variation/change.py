@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from adrs.variation.draft import Draft
+from adrs.variation.draft import Draft, number
 from adrs.variation.ranking import Number, fill
+from adrs.variation.tune import FAR
 from adrs.variation.vocabulary import Vocabulary, unit_of
 
 Place = tuple[str, ast.Attribute]
@@ -120,10 +121,16 @@ def _terms(method: ast.FunctionDef) -> list[Callable[[], object]]:
     cuts: list[Callable[[], object]] = []
     for node in ast.walk(method):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+            if _is_far(node.right):
+                continue  # the step that this shift is all of can go as a whole
             cuts.append(functools.partial(_replace, method, node, node.left))
             if isinstance(node.op, ast.Add):
                 cuts.append(functools.partial(_replace, method, node, node.right))
     return cuts
+
+
+def _is_far(value: ast.expr) -> bool:
+    return (number(value) or 0) >= FAR or ast.unparse(value).startswith("self.shift")
 
 
 def _replace(tree: ast.AST, old: ast.expr, new: ast.expr) -> None:

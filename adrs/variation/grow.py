@@ -33,6 +33,8 @@ FIRST_HOOK_ODDS = 0.75
 """How often the first ranking hook of the problem is chosen over the others."""
 LOWEST_FIRST = "admit_key"
 FULL_STEP = "engine.max_step_tokens"
+SOFT_ODDS = 0.6
+"""How often a condition moves a key by a tunable amount, not before or after all."""
 EFFECTS = (("last", 0.5), ("first", 0.3), ("hold", 0.2))
 
 
@@ -80,10 +82,19 @@ def add_condition(
         return None
     later = "+" if hook == LOWEST_FIRST else "-"
     sign = later if effect == "last" else "-+"[later == "-"]
-    value = "np.inf" if effect == "hold" else f"key {sign} {FAR}"
-    condition = fill(draft, template.text, template.numbers, rng)
+    usual = scale_of(laid_out.method)
+    shift = Number("shift", usual * 0.1, usual * 3)
+    is_soft = effect != "hold" and rng.random() < SOFT_ODDS
+    far = f"key {sign} " + (f"${shift.name}" if is_soft else FAR)
+    value = "np.inf" if effect == "hold" else far
+    numbers = (*template.numbers, shift) if is_soft else template.numbers
+    condition, value = fill(draft, f"{template.text}\n{value}", numbers, rng).rsplit(
+        "\n", 1
+    )
     chosen = fresh("chosen", laid_out.method)
     laid_out.append(f"{chosen} = {condition}\nkey = np.where({chosen}, {value}, key)")
+    if is_soft:
+        return f"{hook} shifts {template.note.rpartition(' ')[0]}"
     return template.note if hook == LOWEST_FIRST else f"{hook}: {template.note}"
 
 
