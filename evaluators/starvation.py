@@ -1,9 +1,9 @@
 """The starvation gate: no group of requests may pay for the others' utility.
 
 A group's tail is the mean of its slowest 1 %, but of ten requests at least. In a
-scenario of hundreds of requests a P99 is one request's luck: on 40 validation scenarios
-it hid paired gains of 0.013 in mean utility (7 standard errors) below one standard
-error of the score; with this tail they stand out by 2 to 9.
+scenario of hundreds of requests a P99 is one request's luck: over 40 validation
+scenarios a gate by P99 (groups of 5) turned a policy's paired gain in mean utility of 6
+to 7 standard errors into one of -0.5 to 1; this tail leaves 1.6 to 6.4 of them.
 """
 
 from collections.abc import Mapping

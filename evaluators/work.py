@@ -84,7 +84,7 @@ def prices(table: Tables) -> list[Prices]:
     found = []
     for answer in (share * highest for share in ANSWER_SHARES):
         left = table.tokens_ps[:, None] + (table.decodes_ps - answer * decodes)
-        lowest = float(np.nanmin(left * per_prompt)) if len(tokens) > 1 else 0.0
+        lowest = float(np.nanmin(left * per_prompt))
         if lowest >= 0:
             found.append(Prices(lowest, answer))
     return found
@@ -97,34 +97,40 @@ def work(scenario: Scenario, table: Tables, price: Prices) -> Work:
     later = (trace.output_tokens - 1).astype(np.float64)
     token_ps = price.prompt_ps + step.prefill_token_ps
     prefill = token_ps * prompt + step.prefill_work_ps * prompt**2
-    known = prompt + 1
-    recompute = token_ps * known + step.prefill_work_ps * known**2
     context_ps = float(table.context_ps[1:].min())
     first = _first_ps(step, table, prompt)
+    answer = _answer_ps(prompt, later, token_ps, (price.answer_ps, context_ps))
     return Work(
         prefill / PS_PER_S,
-        _answer_ps(price.answer_ps, context_ps, prompt, later, recompute) / PS_PER_S,
+        answer / PS_PER_S,
         first / PS_PER_S,
         later * np.minimum(_token_ps(step, table, prompt), first) / PS_PER_S,
     )
 
 
 def _answer_ps(
-    token_ps: float, context_ps: float, prompt: Floats, later: Floats, recompute: Floats
+    prompt: Floats, later: Floats, prompt_ps: float, decode_ps: tuple[float, float]
 ) -> Floats:
-    """Sum over later tokens j of min(token_ps + context_ps * (prompt + j), recompute).
+    """Least machine time of all later tokens, each decoded or recomputed.
 
-    A preempted request gets its next token from recomputing what it knows, which may
-    be cheaper than a decode where prompts are tiny.
+    With x tokens known before it, a token costs ``fixed + context * x`` to decode.
+    After a preemption it comes from recomputing all x, which costs ``prompt_ps * x`` at
+    least: the cheaper way up to some x, where prompts are tiny.
     """
-    cheap = recompute - token_ps - context_ps * prompt
-    grown = later
-    if context_ps > 0:
-        grown = np.clip(np.floor(cheap / context_ps), 0, later)
-    decoded = grown * (token_ps + context_ps * (prompt + (grown + 1) / 2))
-    if context_ps <= 0:
-        return later * np.minimum(token_ps, recompute)
-    return decoded + (later - grown) * recompute
+    fixed_ps, context_ps = decode_ps
+    steeper_ps = prompt_ps - context_ps
+    cheap_until = fixed_ps / steeper_ps if steeper_ps > 0 else np.inf
+    recomputed = np.clip(np.floor(cheap_until - prompt), 0, later)
+    recomputed_x = _sum_of_known(prompt, recomputed)
+    decoded_x = _sum_of_known(prompt, later) - recomputed_x
+    decodes_ps = fixed_ps * (later - recomputed) + context_ps * decoded_x
+    least_ps: Floats = prompt_ps * recomputed_x + decodes_ps
+    return least_ps
+
+
+def _sum_of_known(prompt: Floats, tokens: Floats) -> Floats:
+    """Sum of prompt + j over j = 1 .. tokens."""
+    return tokens * prompt + tokens * (tokens + 1) / 2
 
 
 def _first_ps(step: StepTime, table: Tables, prompt: Floats) -> Floats:

@@ -83,6 +83,11 @@ def test_a_burst_that_no_machine_could_serve_at_once_is_bounded_well_below_one()
     assert utility(exam, simulate(exam, None)).mean() < utility_bound(exam) < 0.3
 
 
+def test_answers_alone_can_keep_the_machine_too_busy():
+    exam = on_h100(trace_of(np.zeros(400), 1, 500), max_running=8)
+    assert utility(exam, simulate(exam, None)).mean() < utility_bound(exam) < 0.2
+
+
 def test_any_prices_bound_the_relaxation_from_above():
     rng = np.random.default_rng(0)
     value = np.sort(rng.random((30, 20)), axis=1)[:, ::-1].copy()

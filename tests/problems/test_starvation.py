@@ -68,5 +68,5 @@ def test_shortest_prompt_first_is_caught_starving_long_prompts():
     run = simulate(exam, policy("shortest_prompt"))
     barrier = gate(exam, run, tails(exam, simulate(exam, None)))
     assert barrier.factor < 0.5
-    assert barrier.tail == "interactive/prompt 4096-/ttft_tail_s"
+    assert barrier.tail == "interactive/prompt 1024-/ttft_tail_s"
     assert barrier.own_s > barrier.allowed_s
