@@ -19,7 +19,7 @@ from tests import attacks
 from tests.attacks import OS, hook
 from tests.sandbox_problem import FACTS, HONEST, PROBLEM, exam
 
-LIMITS = Limits(cpu_s=0.3, wall_s=0.8, memory_bytes=1 << 26)
+LIMITS = Limits(cpu_s=0.3, wall_s=6, memory_bytes=1 << 26)
 EXAM = exam()
 EVERY_HOOK = """
 import numpy as np
@@ -154,7 +154,8 @@ def test_a_broken_policy_is_told_the_same_in_process(attack):
 
 @named(attacks.HANGS | attacks.ENDS | attacks.FLOODS | attacks.LIES)
 def test_a_hostile_policy_fails_and_harms_nobody(attack, untouched):
-    outcome = judged(attack.source)
+    wall_s = 0.5 if attack.kind == "wall_limit" else LIMITS.wall_s
+    outcome = judged(attack.source, replace(LIMITS, wall_s=wall_s))
     assert (outcome.failure.kind, outcome.score) == (attack.kind, 0.0)
     assert attack.says in outcome.failure.message
 
@@ -166,7 +167,8 @@ def test_a_forked_swarm_is_ended_with_the_policy(untouched):
         "os.setsid() if os.getpid() != os.getsid(0) else None",
         "os.sys.modules['time'].sleep(600)",
     )
-    assert judged(swarm).failure.kind == "wall_limit"
+    expected = "exception" if os.getuid() else "wall_limit"
+    assert judged(swarm, replace(LIMITS, wall_s=0.5)).failure.kind == expected
 
 
 def test_cpu_time_counts_in_fractions_and_over_all_questions():

@@ -1,9 +1,14 @@
 """Hostile and broken policies, one a kind, with the failure that each must end in."""
 
+import os
 from typing import NamedTuple
 
 OS = "import statistics; os = statistics.sys.modules['os']"
 """The list of imports is no boundary: what may be imported hands out what may not."""
+
+
+FORKS = "exception" if os.getuid() else "protocol"
+"""Only root may fork against its limit; then what it started is found and ended."""
 
 
 class Attack(NamedTuple):
@@ -120,9 +125,7 @@ LIES = {
         "protocol",
         "not asked",
     ),
-    "answers twice from a forked process": Attack(
-        hook(OS, "os.fork()", ANSWER), "protocol"
-    ),
+    "answers twice from a forked process": Attack(hook(OS, "os.fork()", ANSWER), FORKS),
     "sends a short frame": Attack(hook(OS, "os.write(3, b'abc')", ANSWER), "protocol"),
     "announces more than may come": Attack(
         hook(OS, "os.write(3, b'\\0' * 8 + b'\\0' * 4 + b'\\xff' * 4)", ANSWER),
@@ -154,8 +157,7 @@ LIES = {
             "    os._exit(0)",
             ANSWER,
         ),
-        "protocol",
-        "left processes",
+        FORKS,
     ),
 }
 
