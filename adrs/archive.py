@@ -1,6 +1,6 @@
 """The run's memory: an append-only journal on disk and a small index of it.
 
-One record a line, synced after each append; what is not in the journal did not happen.
+One record a line, written at once and synced; what is not in it did not happen.
 The index keeps what selection reads (scores, parents, failures); sources, metrics and
 feedback stay on disk and are read when asked for, so that memory hardly grows.
 """
@@ -8,6 +8,7 @@ feedback stay on disk and are read when asked for, so that memory hardly grows.
 import fcntl
 import json
 import os
+import time
 from bisect import bisect_right
 from collections.abc import Mapping
 from functools import lru_cache
@@ -28,6 +29,8 @@ from adrs.records import (
 from evaluators.evaluation import Failure
 
 _CACHED_TRIALS = 64
+
+SYNC_S = 0.1
 
 
 class ArchiveError(Exception):
@@ -77,6 +80,7 @@ class Archive:
         self.header: Header | None = None
         self._descriptor = descriptor
         self._writable = writable
+        self._synced_s = 0.0
         self.index = Index()
         self._load = lru_cache(_CACHED_TRIALS)(self._read_trial)
 
@@ -118,9 +122,11 @@ class Archive:
         archive._replay()
         return archive
 
-    def append(self, *records: Record) -> None:
-        """Record in this order, synced to disk before it returns.
+    def append(self, *records: Record, lazily: bool = False) -> None:
+        """Record in this order, written when it returns and synced to disk.
 
+        ``lazily`` is for what can be computed again: written just so, which a kill
+        cannot undo, but synced at most every ``SYNC_S``, or with what comes next.
         Raises ``ArchiveError`` when it cannot; then none of ``records`` is kept and
         everything before them still is.
         """
@@ -130,7 +136,9 @@ class Archive:
         start = os.fstat(self._descriptor).st_size
         try:
             _write(self._descriptor, b"".join(lines))
-            os.fsync(self._descriptor)
+            if not lazily or time.monotonic() - self._synced_s >= SYNC_S:
+                os.fsync(self._descriptor)
+                self._synced_s = time.monotonic()
         except OSError as error:
             os.ftruncate(self._descriptor, start)
             raise ArchiveError(
@@ -172,6 +180,8 @@ class Archive:
     def close(self) -> None:
         """Let go of the file and of its lock; what is recorded stays readable."""
         if self._descriptor >= 0:
+            if self._writable:
+                os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
 

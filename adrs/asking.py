@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from itertools import takewhile
 from typing import TypeVar
 
 from adrs.llm.model import ModelUnavailableError
@@ -45,25 +46,34 @@ def ask(
     threads: Executor,
     outage: Outage,
     on_wait: Callable[[float, str], None],
-) -> Iterator[Answer]:
-    """Answers in the order of the questions, which are asked at once.
+) -> Iterator[list[Answer]]:
+    """Answers in the order of the questions, which are asked at once; in batches.
+
+    A batch is one answer and those after it that are there already.
 
     Raises ``ModelUnavailableError`` when an outage lasts too long; the answers before
     the unanswered question have been given out by then.
     """
     futures = [threads.submit(question) for question in questions]
     try:
-        for number in range(len(questions)):
+        number = 0
+        while number < len(futures):
             waits_s = outage.waits_s()
             while _is_down(futures[number]):
                 _wait(futures[number], waits_s, outage, on_wait)
                 down = [f.done() and _is_down(f) for f in futures]
                 again = zip(futures, questions, down, strict=True)
                 futures = [threads.submit(q) if d else f for f, q, d in again]
-            yield futures[number].result()
+            ready = list(takewhile(_is_answered, futures[number:]))
+            number += len(ready)
+            yield [future.result() for future in ready]
     finally:
         for future in futures:
             future.cancel()
+
+
+def _is_answered(future: Future[Answer]) -> bool:
+    return future.done() and not _is_down(future)
 
 
 def _is_down(future: Future[Answer]) -> bool:

@@ -182,8 +182,8 @@ class Campaign:
                 partial(propose, self.model, self.problem.hooks, slot) for slot in slots
             ]
             waited = partial(self._waited, number)
-            for answer in ask(questions, threads, self.search.outage, waited):
-                self.archive.append(self._unless_repeated(answer))
+            for answers in ask(questions, threads, self.search.outage, waited):
+                self.archive.append(*self._distinct(answers))
         settled = self.archive.settled(number).values()
         for slot in settled:
             released = call if slot.id is None else call._replace(evaluations=0)
@@ -216,19 +216,20 @@ class Campaign:
         """Whether a round before this one proposed it; asked from threads."""
         return self.archive.index.rounds.get(id_, before) < before
 
-    def _unless_repeated(self, answer: Proposed | Rejected) -> Proposed | Rejected:
-        """The answer, rejected when an earlier slot of its round gave the same."""
-        rounds = self.archive.index.rounds
-        if isinstance(answer, Rejected) or answer.candidate.id not in rounds:
-            return answer
-        return Rejected(
-            answer.round,
-            answer.slot,
-            "duplicate",
-            f"policy {answer.candidate.id} was proposed in this round",
-            answer.tokens,
-            answer.usd,
-        )
+    def _distinct(
+        self, answers: Sequence[Proposed | Rejected]
+    ) -> list[Proposed | Rejected]:
+        """The answers, rejected where an earlier slot of their round gave the same."""
+        known = set[str]()
+        distinct = list[Proposed | Rejected]()
+        for answer in answers:
+            if isinstance(answer, Proposed):
+                id_ = answer.candidate.id
+                if id_ in known or id_ in self.archive.index.rounds:
+                    answer = _repeated(answer)
+                known.add(id_)
+            distinct.append(answer)
+        return distinct
 
     def _begin(self, number: int) -> _Pending:
         """Have the pool evaluate what the round proposed and the journal lacks."""
@@ -251,7 +252,7 @@ class Campaign:
                     self.budget.spend(Cost(1), Cost(1))
 
     def _record(self, trial: Trial) -> None:
-        self.archive.append(trial)
+        self.archive.append(trial, lazily=True)
         for observer in self.observers:
             observer.on_trial(trial)
 
@@ -275,3 +276,9 @@ def _settled_seed(slot: int, made: Candidate, planted: set[str]) -> Proposed | R
     if made.id in planted:
         return Rejected(0, slot, "duplicate", f"{made.origin} is a seed already")
     return Proposed(0, slot, made)
+
+
+def _repeated(answer: Proposed) -> Rejected:
+    message = f"policy {answer.candidate.id} was proposed in this round"
+    at = answer.round, answer.slot
+    return Rejected(*at, "duplicate", message, answer.tokens, answer.usd)

@@ -154,7 +154,7 @@ def _whole_file(blocks: Sequence[str]) -> str:
         raise EditError(
             "no_code",
             f"{len(blocks)} code blocks, none with a class; send the whole file in one "
-            "```python block, or SEARCH/REPLACE hunks",
+            "python code block, or SEARCH/REPLACE hunks",
         )
     if len(files) > 1:
         raise EditError(

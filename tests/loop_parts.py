@@ -20,6 +20,7 @@ from evaluators.views import Column
 ROOT = Path(__file__).parents[1]
 HEADER = Header("knob", 7, "c0ffee")
 SEEDS = {"low": "class Low:\n    knob = 1\n    rank = None\n"}
+SOURCE = "class K:\n    knob = {}\n    rank = None\n"
 SCENARIOS = ("calm", "busy")
 
 
@@ -93,7 +94,7 @@ class Turner:
             return Reply("no code at all", self.tokens, 0, self.usd)
         knob = draw % self.span
         return Reply(
-            f"Try {knob}.\n```python\nclass K:\n    knob = {knob}\n    rank = None\n```",
+            "So:\n```python\n" + SOURCE.format(knob) + "```",
             self.tokens,
             0,
             self.usd,
