@@ -138,11 +138,6 @@ def constant(value: float) -> ast.expr:
     return ast.UnaryOp(ast.USub(), node) if value < 0 else node
 
 
-def expression(text: str) -> ast.expr:
-    """Tree of an expression."""
-    return ast.parse(text, mode="eval").body
-
-
 def statements(text: str) -> list[ast.stmt]:
     """Trees of statements."""
     return ast.parse(textwrap.dedent(text)).body

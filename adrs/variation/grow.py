@@ -80,22 +80,29 @@ def add_condition(
     template = _some(source, hook, rng, vocabulary)
     if template is None:
         return None
-    later = "+" if hook == LOWEST_FIRST else "-"
-    sign = later if effect == "last" else "-+"[later == "-"]
-    usual = scale_of(laid_out.method)
-    shift = Number("shift", usual * 0.1, usual * 3)
-    is_soft = effect != "hold" and rng.random() < SOFT_ODDS
-    far = f"key {sign} " + (f"${shift.name}" if is_soft else FAR)
-    value = "np.inf" if effect == "hold" else far
-    numbers = (*template.numbers, shift) if is_soft else template.numbers
-    condition, value = fill(draft, f"{template.text}\n{value}", numbers, rng).rsplit(
-        "\n", 1
-    )
+    change, numbers = _change(effect, laid_out, rng)
+    text = f"{template.text}\n{change}"
+    filled = fill(draft, text, (*template.numbers, *numbers), rng)
+    condition, value = filled.split("\n")
     chosen = fresh("chosen", laid_out.method)
     laid_out.append(f"{chosen} = {condition}\nkey = np.where({chosen}, {value}, key)")
-    if is_soft:
+    if numbers:
         return f"{hook} shifts {template.note.rpartition(' ')[0]}"
     return template.note if hook == LOWEST_FIRST else f"{hook}: {template.note}"
+
+
+def _change(
+    effect: str, laid_out: Ranking, rng: np.random.Generator
+) -> tuple[str, tuple[Number, ...]]:
+    """What becomes of the key of the requests that meet a condition."""
+    if effect == "hold":
+        return "np.inf", ()
+    is_raised = (effect == "last") == (laid_out.method.name == LOWEST_FIRST)
+    sign = "+" if is_raised else "-"
+    if rng.random() > SOFT_ODDS:
+        return f"key {sign} {FAR}", ()
+    usual = scale_of(laid_out.method)
+    return f"key {sign} $shift", (Number("shift", usual * 0.1, usual * 3),)
 
 
 def invent_key(

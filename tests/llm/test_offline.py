@@ -46,6 +46,7 @@ def ask(*sources: str, seed: int = 0, slot: int = 0, operators: str = "all") -> 
 def test_each_operator_makes_policies_that_answer_as_the_engine_expects(
     operator: Operator,
 ) -> None:
+    assert operator.odds > 0
     for i in range(12):
         draws = rng.stream(3, operator.name, i)
         pool = [*LEVEL_1, *SEEDS]
