@@ -101,9 +101,9 @@ def meets(name, objective, exam):
 
 
 def capacity(name, objective, seed, n, lengths):
-    """Highest rate, to 5 %, with P99 TBT in the objective and median TTFT below 2 s."""
-    low, high = 0.02, 40.0
-    while high / low > 1.05:
+    """Highest rate, to 8 %, with P99 TBT in the objective and median TTFT below 2 s."""
+    low, high = 0.05, 20.0
+    while high / low > 1.08:
         rate = np.sqrt(low * high)
         if meets(name, objective, scenario(rate, seed, n, lengths)):
             low = rate
