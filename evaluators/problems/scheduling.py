@@ -40,7 +40,7 @@ prompt chunk delays the next token of every running request.
 Score of a scenario: mean over all requests of
   min(1, TTFT objective / TTFT) * min(1, TPOT objective / TPOT)
   * min(1, gap objective / longest gap between two tokens),
-0 for what is not finished ten TTFT objectives after the last arrival; times a
+0 for what is not finished ten of its TTFT objectives after the last arrival; times a
 starvation factor (in every group of service class and prompt length, the mean of the
 ten slowest TTFTs and longest gaps may reach 1.5x that of first come, first served, or
 the objective); over a bound that no policy can exceed. Loads range from half to 1.2x of
