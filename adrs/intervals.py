@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluators.rng import stream
+from evaluators.views import Floats
 
 RESAMPLES = 10_000
 COVERAGE = 0.95
@@ -26,7 +27,10 @@ def gain(own: Sequence[float], other: Sequence[float], strata: Sequence[float]) 
     """How much ``own`` scores above ``other``, paired by position.
 
     Percentile bootstrap over the pairs, resampled within each stratum (Efron and
-    Tibshirani 1993, ch. 13 and 8), always with the same draws. Raises ``ValueError``
+    Tibshirani 1993, ch. 13), always with the same draws. As few pairs spread too
+    little, differences are widened by sqrt(n / (n - 1)) and by how much wider Student's
+    t is than the normal (Hesterberg 2015, sec. 3.2). Strata are ignored when one has a
+    single pair; a single pair in all says nothing: [-1, 1]. Raises ``ValueError``
     unless the three are equally long and not empty.
     """
     if not len(own) == len(other) == len(strata) or not len(own):
@@ -34,10 +38,15 @@ def gain(own: Sequence[float], other: Sequence[float], strata: Sequence[float]) 
             f"{len(own)} scores cannot be paired with {len(other)} and {len(strata)}"
         )
     difference = np.asarray(own, dtype=np.float64) - np.asarray(other)
-    kinds = np.asarray(strata)
+    if len(difference) == 1:
+        return Gain(float(difference[0]), -1.0, 1.0)
+    kinds = np.asarray(strata, dtype=np.float64)
+    if np.unique(kinds, return_counts=True)[1].min() == 1:
+        kinds = np.zeros(len(kinds))
     total = np.zeros(RESAMPLES)
+    heavier = _heavier(len(difference) - len(np.unique(kinds)))
     for kind in np.unique(kinds):
-        values = difference[kinds == kind]
+        values = _widened(difference[kinds == kind], heavier)
         draws = stream(0, "bootstrap", float(kind)).integers(
             len(values), size=(RESAMPLES, len(values))
         )
@@ -57,3 +66,18 @@ def gains_by(
         pairs = [own[i] for i in at], [other[i] for i in at], [kind] * len(at)
         found[kind] = gain(*pairs)
     return found
+
+
+def _widened(values: Floats, heavier: float) -> Floats:
+    """The values, further from their mean."""
+    n, mean = len(values), values.mean()
+    widened: Floats = mean + (values - mean) * (heavier * np.sqrt(n / (n - 1)))
+    return widened
+
+
+def _heavier(freedom: int) -> float:
+    """Student's t quantile over the normal one at ``COVERAGE``, by Fisher's series."""
+    z = 1.959964
+    first = (z**2 + 1) / (4 * freedom)
+    second = (5 * z**4 + 16 * z**2 + 3) / (96 * freedom**2)
+    return 1 + first + second

@@ -34,7 +34,7 @@ def gains(verdict: Verdict, winner: Contender) -> list[str]:
     seed, tuned = verdict.best_seed, verdict.tuned
     lines += _gain("the best seed", seed, verdict.compare(winner, seed))
     if tuned is not None:
-        name = "that seed tuned with as many evaluations"
+        name = "the best tunable seed, tuned with as many evaluations"
         lines += _gain(name, tuned, verdict.compare(winner, tuned))
     return lines
 
@@ -42,7 +42,7 @@ def gains(verdict: Verdict, winner: Contender) -> list[str]:
 def _gain(name: str, other: Contender, found: Comparison) -> list[str]:
     words = "better" if found.is_better else "not shown to be better"
     return [
-        f"gain over {name} ({other.validation:.4f}, {other.idea}):",
+        f"gain over {name} ({other.validation:.4f}, {other.idea.rstrip('.')}):",
         f"  {found.overall}  {words}",
         *(f"  load {x:g}x {gain}" for x, gain in found.by_regime.items()),
     ]

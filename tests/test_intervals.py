@@ -36,19 +36,28 @@ def test_differences_between_strata_do_not_widen_the_interval():
     assert together.high - together.low > 0.5
 
 
-def test_the_interval_holds_the_truth_about_as_often_as_it_says():
+@pytest.mark.parametrize("n_seeds", [4, 16])
+def test_the_interval_holds_the_truth_about_as_often_as_it_says(n_seeds):
     draws = np.random.default_rng(0)
+    strata = [1, 2, 3, 4] * n_seeds
     hits = 0
     for _ in range(200):
-        found = gain(draws.normal(0.1, 1, 32), np.zeros(32), [1, 2] * 16)
+        own = draws.normal(0.1, strata)
+        found = gain(own, np.zeros(len(strata)), strata)
         hits += found.low <= 0.1 <= found.high
-    assert 0.88 <= hits / 200 <= 0.99
+    assert 0.9 <= hits / 200 <= 0.99
 
 
 def test_each_stratum_has_its_own_gain_in_ascending_order():
     found = gains_by([0.3, 0.1, 0.5], [0.2, 0.1, 0.1], [1.2, 0.5, 1.2])
     assert list(found) == [0.5, 1.2]
     assert found[1.2].mean == pytest.approx(0.25)
+
+
+def test_a_single_pair_says_nothing_and_a_lonely_one_is_not_taken_for_sure():
+    assert gain([0.9], [0.5], [1])[1:] == (-1.0, 1.0)
+    found = gain([0.9, 0.5], [0.5, 0.6], [1, 2])
+    assert found.low < 0 < found.high
 
 
 @pytest.mark.parametrize("other", [[], [0.1, 0.2]])

@@ -24,8 +24,8 @@ class Terminal(io.StringIO):
 
 def test_the_line_says_score_gain_progress_cost_and_time_left():
     assert line(STATUS) == (
-        "evolve | best 0.9300 (+0.0300 on the best seed 0.9000) | 30/120 evaluated, 90% valid"
-        " | $1.50 | 1 min left"
+        "evolve | best 0.9300 (+0.0300 on the best seed 0.9000)"
+        " | 30/120 evaluated, 90% valid | $1.50 | 1 min left"
     )
 
 

@@ -16,6 +16,7 @@ from adrs import browse, summary
 from adrs.archive import Archive
 from adrs.budget import Budget, Limits
 from adrs.campaign import Campaign, Search
+from adrs.candidate import Candidate
 from adrs.exams import Sitting, exams, sitting
 from adrs.llm import recorded
 from adrs.llm.model import Model, ModelUnavailableError
@@ -30,6 +31,7 @@ from adrs.terminal import note, say
 from adrs.timings import Timings, elapsed_s
 from adrs.tracking import Report, Tracker, TrackingError
 from adrs.validation import validate
+from adrs.variation.draft import number, take_apart
 from adrs.verdict import Verdict
 from adrs.watching import Watch
 from evaluators import confine
@@ -121,15 +123,30 @@ def _search(bench: Bench, archive: Archive) -> None:
 def _search_control(
     bench: Bench, archive: Archive, control: Archive, n_evaluations: int
 ) -> None:
-    """Tune the best seed alone, with as many evaluations."""
-    valid = [row for row in archive.rows if row.round == 0]
-    best = archive.candidate(max(valid, key=lambda row: row.score).id)
-    name = best.origin.removeprefix("seed ")
+    """Tune the best of the seeds that have anything to tune, with as many evaluations.
+
+    Nothing happens when none has.
+    """
+    planted = sorted(
+        (row for row in archive.rows if row.round == 0), key=lambda row: -row.score
+    )
+    made = [archive.candidate(row.id) for row in planted]
+    best = next((each for each in made if _is_tunable(each, bench.at.problem)), None)
+    if best is None:
+        return
     journal = bench.folder.path / CONTROL
     budget = Budget(Limits(evaluations=n_evaluations), elapsed_s=elapsed_s(journal))
-    section = {"provider": "offline", "operators": "tune"}
-    model = build_model(Settings(section), bench.at.problem, bench.settings.seed)
-    _run_campaign("control", bench, control, (budget, model), {name: best.source})
+    section = Settings({"provider": "offline", "operators": "tune"})
+    model = build_model(section, bench.at.problem, bench.settings.seed)
+    sources = {best.origin.removeprefix("seed "): best.source}
+    _run_campaign("control", bench, control, (budget, model), sources)
+
+
+def _is_tunable(made: Candidate, problem: Problem) -> bool:
+    """Whether it has a class attribute that is a number."""
+    hooks = [hook.name for hook in problem.hooks]
+    values = take_apart(made.source, hooks).attributes.values()
+    return any(number(value) is not None for value in values)
 
 
 def _run_campaign(

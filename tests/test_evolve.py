@@ -1,0 +1,136 @@
+"""The main job as it is typed: it finishes, resumes, repeats itself and refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALL = (
+    "problem.n_requests=30",
+    "problem.regimes=[0.8,1.2]",
+    "problem.train_seeds=1",
+    "problem.validation_seeds=4",
+    "budget.evaluations=16",
+    "contenders=2",
+    "tracking=off",
+)
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def command(*words):
+    return [sys.executable, "-m", "adrs.main", "evolve", *SMALL, *words]
+
+
+def evolve(*words, cwd):
+    return subprocess.run(
+        command(*words),
+        cwd=cwd,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+
+
+def stop(number, after, name, *words, cwd):
+    """Start a run and send it a signal once its journal has so many lines."""
+    journal = cwd / "runs" / name / "journal.jsonl"
+    process = subprocess.Popen(
+        command(f"run={name}", *words),
+        cwd=cwd,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if journal.exists() and journal.read_bytes().count(b"\n") >= after:
+            process.send_signal(number)
+            break
+        time.sleep(0.01)
+    _, said = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("evolve")
+
+
+@pytest.fixture(scope="module")
+def finished(place):
+    return evolve("run=a", cwd=place)
+
+
+def journal(place, name):
+    return (place / "runs" / name / "journal.jsonl").read_bytes()
+
+
+def test_it_ends_with_a_winner_what_it_changed_and_what_that_gained(finished, place):
+    assert finished.returncode == 0, finished.stderr
+    said = finished.stdout
+    assert "\nwinner " in "\n" + said
+    assert "--- " in said
+    assert "+++ " in said
+    assert "gain over the best seed" in said
+    assert "gain over the best tunable seed, tuned with as many evaluations" in said
+    assert "load 1.2x" in said
+    assert "split=held_out" in said
+    assert (place / "runs/a/winner.py").read_text().startswith('"""')
+
+
+def test_the_control_arm_had_as_many_evaluations(finished, place):
+    def trials(name):
+        lines = (place / "runs/a" / name).read_text().splitlines()
+        records = [json.loads(line) for line in lines]
+        return [r for r in records if r["record"] == "trial" and r["round"] > 0]
+
+    assert len(trials("journal.jsonl")) == 16
+    assert len(trials("control.jsonl")) == 16
+
+
+def test_killed_then_interrupted_it_resumes_to_the_same_journal(finished, place):
+    code, _ = stop(signal.SIGKILL, 14, "b", cwd=place)
+    assert code == -signal.SIGKILL
+    code, said = stop(signal.SIGINT, 30, "b", cwd=place)
+    assert code == 130
+    assert "resuming run b after" in said
+    assert "to go on: " in said
+    done = evolve("run=b", "workers=1", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert journal(place, "b") == journal(place, "a")
+
+
+def test_an_unfinished_run_refuses_other_settings(place):
+    stop(signal.SIGKILL, 1, "d", "seed=1", cwd=place)
+    done = evolve("run=d", "seed=2", cwd=place)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "was begun with seed=1, not 2" in done.stderr
+
+
+def test_recorded_replies_give_the_same_journal_without_the_model(finished, place):
+    again = ("llm=recorded", "llm.path=runs/a/replies.jsonl", "run=c")
+    done = evolve(*again, cwd=place)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (journal(place, n).split(b"\n")[1:] for n in ("c", "a"))
+    assert ours == theirs
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "runs").write_text("no folder")
+    done = evolve(cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "cannot write to" in done.stderr
+
+
+def test_a_model_that_is_not_there_is_one_line(tmp_path):
+    done = evolve("llm=openai", "llm.model=x", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "OPENAI_API_KEY" in done.stderr
+    assert "Traceback" not in done.stderr
