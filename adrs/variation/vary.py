@@ -102,7 +102,8 @@ def vary(
         draft.note(note)
         _prune(draft, parent, vocabulary)
         source = draft.render()
-        if _is_sound(draft, source, vocabulary) and _identity(source) not in known:
+        is_new = _identity(source) not in {*known, ""}
+        if is_new and _is_sound(draft, source, vocabulary):
             return Variation(operator.name, note, source)
     raise ValueError(f"found nothing to change in {parent.name}")
 
@@ -115,6 +116,7 @@ def _readable(source: str, vocabulary: Vocabulary) -> Draft | None:
 
 
 def _identity(source: str) -> str:
+    """The id of a source, whatever its layout; "" for what is no policy."""
     try:
         return candidate(source, origin="").id
     except PolicyError:
@@ -190,7 +192,7 @@ def _imported(node: ast.stmt) -> set[str]:
 
 def _is_sound(draft: Draft, source: str, vocabulary: Vocabulary) -> bool:
     """Whether it is short, has a hook, and reads no attribute that is not there."""
-    if len(source.splitlines()) > MAX_LINES or not _identity(source):
+    if len(source.splitlines()) > MAX_LINES:
         return False
     state = self_names([m for n, m in draft.methods.items() if n == "__init__"])
     known = {*draft.attributes, *draft.methods, *state}

@@ -18,11 +18,12 @@ from evaluators.problems import load
 from tests.llm.policies import AGED, CHUNKED, FCFS, LEVEL_1, PLANNED, STATEFUL
 from tests.llm.views import ask_everything
 
+ROOT = Path(__file__).parents[2]
 PROBLEM = load("scheduling")
 VOCABULARY = Vocabulary(PROBLEM)
 SEEDS = [
     path.read_text(encoding="utf-8")
-    for path in sorted(Path("seeds/scheduling").glob("*.py"))
+    for path in sorted((ROOT / "seeds/scheduling").glob("*.py"))
 ]
 
 
@@ -75,7 +76,7 @@ def test_any_policy_is_varied_into_another_that_works(source: str) -> None:
 
 def test_lines_of_descent_stay_short_and_keep_working() -> None:
     pool = [*LEVEL_1, *SEEDS]
-    for i in range(150):
+    for i in range(80):
         draws = rng.stream(5, "descent", i)
         sources = [pool[j] for j in draws.permutation(len(pool))[:3]]
         made = vary(sources, OPERATORS, VOCABULARY, draws)

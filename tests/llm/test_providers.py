@@ -18,6 +18,7 @@ from tests.llm.policies import AGED, CHUNKED
 from tests.llm.server import Server, answer
 from tests.llm.test_offline import question
 
+ROOT = Path(__file__).parents[2]
 PROBLEM = load("scheduling")
 ASKED = question(AGED, CHUNKED)
 KEYS = [Key(1, slot, attempt) for slot in range(4) for attempt in range(2)]
@@ -41,15 +42,19 @@ def built(name: str, folder: Path) -> Iterator[Model]:
 
 
 def configuration(name: str) -> dict[str, object]:
-    options = yaml.safe_load(Path(f"conf/llm/{name}.yaml").read_text(encoding="utf-8"))
+    options = yaml.safe_load(
+        (ROOT / f"conf/llm/{name}.yaml").read_text(encoding="utf-8")
+    )
     assert options.pop("provider") == name
     return options
 
 
 def test_the_providers_are_the_files_of_the_folder() -> None:
-    files = {path.stem for path in Path("adrs/llm").glob("*.py")}
+    files = {path.stem for path in (ROOT / "adrs/llm").glob("*.py")}
     assert set(llm.names()) == files - {"__init__", "model"}
-    assert {path.stem for path in Path("conf/llm").glob("*.yaml")} == set(llm.names())
+    assert {path.stem for path in (ROOT / "conf/llm").glob("*.yaml")} == set(
+        llm.names()
+    )
     with pytest.raises(ValueError, match="there are offline, openai"):
         llm.load("opnai")
 
