@@ -90,8 +90,7 @@ def _wait(
     wait_s = next(waits_s, None)
     if wait_s is None:
         raise ModelUnavailableError(
-            f"{error} (for {outage.give_up_s:g} s); what is recorded is safe, the same "
-            "command goes on from there"
+            f"{error} (waited {outage.give_up_s:g} s for it)"
         ) from error
     on_wait(wait_s, str(error))
     outage.sleep(wait_s)

@@ -13,17 +13,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from adrs import prompt, selection
 from adrs.archive import Archive
 from adrs.asking import Outage, ask
 from adrs.budget import Budget, Cost
 from adrs.candidate import Candidate, Trial, candidate
 from adrs.llm.model import Model
-from adrs.propose import Slot, propose
+from adrs.propose import propose
+from adrs.questions import Scope, questions
 from adrs.records import Event, Proposed, Rejected
 from evaluators.evaluation import Evaluation, PolicyError
 from evaluators.problem import Exam, Problem
-from evaluators.rng import stream
 
 
 class Evaluator(Protocol):
@@ -177,12 +176,17 @@ class Campaign:
         self.budget.reserve(Cost().plus(call, n_slots))
         recorded = len(self.archive.settled(number))
         if recorded < n_slots:
-            slots = self._questions(number, seen, range(recorded, n_slots))
-            questions = [
+            slots = questions(
+                self.problem,
+                self.archive,
+                Scope(number, seen, range(recorded, n_slots)),
+                self.search.inspirations,
+            )
+            calls = [
                 partial(propose, self.model, self.problem.hooks, slot) for slot in slots
             ]
             waited = partial(self._waited, number)
-            for answers in ask(questions, threads, self.search.outage, waited):
+            for answers in ask(calls, threads, self.search.outage, waited):
                 self.archive.append(*self._distinct(answers))
         settled = self.archive.settled(number).values()
         for slot in settled:
@@ -192,29 +196,6 @@ class Campaign:
             n_candidates = sum(slot.id is not None for slot in settled)
             for observer in self.observers:
                 observer.on_round(number, n_candidates)
-
-    def _questions(self, number: int, seen: int, slots: range) -> Iterator[Slot]:
-        """What the slots ask, by what was known at the end of round ``seen``."""
-        history = self.archive.as_of(seen)
-        choices = selection.field(history)
-        learned = prompt.lessons(history)
-        seeds = [row for row in history.rows if row.round == 0]
-        best_seed = max(seeds, key=lambda row: row.score)
-        baseline = self.archive.trial(best_seed.id)
-        assert self.archive.header is not None
-        for slot in slots:
-            draws = stream(self.archive.header.seed, "select", number, slot)
-            chosen = selection.choose(choices, draws, self.search.inspirations)
-            parent = self.archive.trial(chosen.parent)
-            shown = [self.archive.trial(id_) for id_ in chosen.inspirations]
-            question = prompt.Question(parent, shown, baseline, learned)
-            messages = prompt.build(self.problem, question)
-            is_known = partial(self._was_proposed, number)
-            yield Slot(number, slot, parent, chosen.inspirations, messages, is_known)
-
-    def _was_proposed(self, before: int, id_: str) -> bool:
-        """Whether a round before this one proposed it; asked from threads."""
-        return self.archive.index.rounds.get(id_, before) < before
 
     def _distinct(
         self, answers: Sequence[Proposed | Rejected]

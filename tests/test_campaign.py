@@ -253,7 +253,7 @@ def test_a_model_that_stays_down_stops_the_campaign_which_resumes_later(tmp_path
     waits = []
     search = Search(slots=4, outage=Outage(give_up_s=10, sleep=waits.append))
     path = tmp_path / "down.jsonl"
-    with pytest.raises(ModelUnavailableError, match="what is recorded is safe"):
+    with pytest.raises(ModelUnavailableError, match="waited 10 s for it"):
         run(path, model=Down(10_000), search=search)
     assert sum(waits) == 10
     assert whole.startswith(path.read_bytes())

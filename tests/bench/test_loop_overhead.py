@@ -1,4 +1,4 @@
-"""What the loop itself costs a candidate, beside a model and a judge for free."""
+"""What the loop itself costs a candidate, beside a free model and judge."""
 
 import time
 
