@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from adrs.commands import doctor
+
 ROOT = Path(__file__).parents[1]
 
 
-def adrs(*words, cwd, path=""):
+def adrs(*words, cwd):
     return subprocess.run(
         [sys.executable, "-m", "adrs.main", *words],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{path}"},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
@@ -74,18 +76,24 @@ def test_a_sweep_runs_every_job_and_says_which(tmp_path):
     assert '"rows": []' in done.stdout
 
 
-def test_doctor_finds_a_foreign_package_of_our_name_and_fails(tmp_path):
+def test_doctor_finds_a_foreign_package_of_our_name(tmp_path, monkeypatch):
+    assert doctor.foreign().works is True
     place = tmp_path / "adrs-1.14.0.dist-info"
     place.mkdir()
     (place / "METADATA").write_text("Name: adrs\nVersion: 1.14.0\n")
-    done = adrs("doctor", "format=json", cwd=tmp_path, path=tmp_path)
-    findings = {each["name"]: each for each in json.loads(done.stdout)}
-    assert done.returncode == 1
-    failing = [name for name, each in findings.items() if each["works"] is False]
-    assert failing == ["no foreign adrs"], done.stdout
-    assert "pip uninstall adrs" in findings["no foreign adrs"]["detail"]
-    assert findings["isolation: rlimits"]["works"] is True
-    assert findings["mlflow store"]["works"] is True
+    monkeypatch.syspath_prepend(tmp_path)
+    found = doctor.foreign()
+    assert found.works is False
+    assert "pip uninstall adrs" in found.detail
+
+
+def test_doctor_finds_that_limits_hold_and_whether_runs_can_be_written(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert doctor.limits().works is True
+    assert doctor.runs().works is True
+    assert str(tmp_path) in doctor.runs().detail
 
 
 SMALL = ("problem.n_requests=40", "problem.validation_seeds=2")

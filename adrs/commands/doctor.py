@@ -34,7 +34,7 @@ class Finding(NamedTuple):
 def run(settings: Settings) -> int:
     """Print every finding; 0 when all that a first run needs works."""
     findings = [check() for check in _checks()]
-    findings.append(_data(settings.data))
+    findings.append(traces(settings.data))
     if settings.format == "json":
         say(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
@@ -46,40 +46,43 @@ def run(settings: Settings) -> int:
 
 def _checks() -> tuple[Callable[[], Finding], ...]:
     return (
-        _python,
-        *(partial(_package, name) for name in PACKAGES),
-        _ours,
-        _foreign,
-        _cores,
-        _limits,
-        _sqlite,
-        _runs,
-        _tracking,
-        _endpoint,
+        interpreter,
+        *(partial(package, name) for name in PACKAGES),
+        ours,
+        foreign,
+        cores,
+        limits,
+        wal,
+        runs,
+        store,
+        endpoint,
     )
 
 
-def _python() -> Finding:
+def interpreter() -> Finding:
+    """Python 3.11 on Linux, whose facilities isolate policies."""
     detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     fits = sys.version_info >= (3, 11) and platform.system() == "Linux"
     return Finding("python", fits, detail + ("" if fits else "; needs 3.11, Linux"))
 
 
-def _package(name: str) -> Finding:
+def package(name: str) -> Finding:
+    """A package that we need, looked up without importing it."""
     try:
         return Finding(name, True, version(name))
     except PackageNotFoundError:
         return Finding(name, False, f"not installed: pip install {name}")
 
 
-def _ours() -> Finding:
+def ours() -> Finding:
+    """This distribution."""
     try:
         return Finding("adrs-harness", True, version("adrs-harness"))
     except PackageNotFoundError:
         return Finding("adrs-harness", None, "not installed; runs from its checkout")
 
 
-def _foreign() -> Finding:
+def foreign() -> Finding:
     """Another project on PyPI installs a package of the same name."""
     try:
         found = version("adrs")
@@ -89,12 +92,13 @@ def _foreign() -> Finding:
     return Finding("no foreign adrs", False, f"adrs {found} overwrites it: {way_out}")
 
 
-def _cores() -> Finding:
+def cores() -> Finding:
+    """As many policies are judged at once."""
     usable = len(os.sched_getaffinity(0))
     return Finding("cores", True, f"{usable} usable of {os.cpu_count()}")
 
 
-def _limits() -> Finding:
+def limits() -> Finding:
     """A forked child over its memory limit must fail and must not take us along."""
     child = os.fork()
     if child == 0:
@@ -112,7 +116,8 @@ def _limits() -> Finding:
     return Finding("isolation: rlimits", holds, detail)
 
 
-def _sqlite() -> Finding:
+def wal() -> Finding:
+    """A database with a write-ahead log, as the MLflow store has."""
     with tempfile.TemporaryDirectory() as place:
         connection = sqlite3.connect(Path(place) / "probe.db")
         mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
@@ -120,7 +125,7 @@ def _sqlite() -> Finding:
     return Finding("sqlite", mode == "wal", f"{sqlite3.sqlite_version}, journal {mode}")
 
 
-def _runs() -> Finding:
+def runs() -> Finding:
     """Campaigns write below the caller's folder."""
     place = Path("runs") if Path("runs").is_dir() else Path()
     free = shutil.disk_usage(place).free
@@ -130,7 +135,8 @@ def _runs() -> Finding:
     return Finding("runs folder", fits, detail)
 
 
-def _tracking() -> Finding:
+def store() -> Finding:
+    """A whole MLflow store, made and thrown away."""
     start_s = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         try:
@@ -141,7 +147,7 @@ def _tracking() -> Finding:
     return Finding("mlflow store", True, f"a fresh one opens in {took_s:.1f} s")
 
 
-def _endpoint() -> Finding:
+def endpoint() -> Finding:
     """The key itself is never shown."""
     url = os.environ.get("OPENAI_BASE_URL")
     has_key = "set" if os.environ.get("OPENAI_API_KEY") else "not set"
@@ -151,7 +157,8 @@ def _endpoint() -> Finding:
     return Finding("model endpoint", True, f"{url or 'OpenAI'}, key {has_key}")
 
 
-def _data(folder: str | None) -> Finding:
+def traces(folder: str | None) -> Finding:
+    """The folder of recorded traffic."""
     if folder is None:
         detail = "ADRS_DATA not set; the synthetic workload needs none, else adrs fetch"
         return Finding("recorded traces", None, detail)
