@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from adrs import sandbox
 from adrs.settings import Settings
 from adrs.terminal import say
 from adrs.tracking import Tracker, TrackingError
@@ -52,6 +53,7 @@ def _checks() -> tuple[Callable[[], Finding], ...]:
         foreign,
         cores,
         limits,
+        isolation,
         wal,
         runs,
         store,
@@ -113,7 +115,16 @@ def limits() -> Finding:
     _, status = os.waitpid(child, 0)
     holds = os.waitstatus_to_exitcode(status) == 0
     detail = "a child over its memory limit " + ("fails" if holds else "GOES ON")
-    return Finding("isolation: rlimits", holds, detail)
+    return Finding("resource limits", holds, detail)
+
+
+def isolation() -> Finding:
+    """A policy answers from a process of its own."""
+    try:
+        level = sandbox.isolation_level()
+    except sandbox.IsolationError as error:
+        return Finding("policy process", False, str(error))
+    return Finding("policy process", True, f"isolation: {level}")
 
 
 def wal() -> Finding:
