@@ -24,8 +24,6 @@ SHADOWS = {
 }
 """May be named like a foreign module, as each is only ever imported by its full name
 and none lies where a script's folder could bring it to the front of the path."""
-WIDE = {"Decodes", "RunningSet"}
-"""Tables of the simulator: each method is one question or one move of a request."""
 
 
 def sources(*folders):
@@ -73,17 +71,22 @@ def test_a_seed_imports_only_what_a_policy_may():
         assert tops(path) <= allowed, f"{name} imports {tops(path) - allowed}"
 
 
-def test_nothing_in_the_loop_reads_what_is_only_for_show():
-    shown = {
-        "adrs.tracking",
-        "adrs.progress",
-        "adrs.leaderboard",
-        "adrs.timeline",
-        "adrs.browse",
-    }
-    for name, path in sources("adrs").items():
-        if not name.startswith("adrs/commands/") and name != "adrs/tracking.py":
-            assert not imports(path) & shown, f"{name} imports what only shows"
+def reached(module):
+    """Our modules that a module imports, directly or through others."""
+    files = sources("adrs", "evaluators")
+    found, new = set(), {module}
+    while new:
+        found |= new
+        paths = [files.get(name.replace(".", "/") + ".py") for name in new]
+        new = {name for path in paths if path for name in imports(path)} - found
+    return found
+
+
+@pytest.mark.parametrize("module", ["adrs.campaign", "adrs.validation"])
+def test_nothing_that_decides_reads_what_is_only_for_show(module):
+    shown = {"tracking", "browse", "progress", "leaderboard", "timeline", "summary"}
+    assert not reached(module) & {f"adrs.{name}" for name in shown}
+    assert "adrs.pool" in reached("adrs.validation")
 
 
 def test_no_file_is_named_like_a_module_of_the_standard_library():
@@ -109,7 +112,8 @@ def test_no_function_is_longer_than_forty_lines():
                 assert lines <= 40, f"{name}: {node.name} has {lines} lines"
 
 
-def test_no_class_has_more_than_eight_public_methods():
+def test_no_class_has_many_public_methods():
+    """Tables of the simulator may have more: one for each move of a request."""
     for name, path in sources("adrs", "evaluators").items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
@@ -120,8 +124,8 @@ def test_no_class_has_more_than_eight_public_methods():
                     and not item.name.startswith("_")
                     and not item.decorator_list
                 ]
-                is_narrow = len(public) <= 8 or node.name in WIDE
-                assert is_narrow, f"{name}: {node.name} has {public}"
+                most = 12 if name.startswith("evaluators/sim/") else 8
+                assert len(public) <= most, f"{name}: {node.name} has {public}"
 
 
 def test_no_run_is_part_of_the_repository():
