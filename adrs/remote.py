@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from adrs.zygote import Process
@@ -14,7 +14,7 @@ from evaluators import frames
 from evaluators.child import ASK_WORDS, FAILURES
 from evaluators.confine import Limits
 from evaluators.evaluation import FailureKind, PolicyError
-from evaluators.problem import Hook
+from evaluators.problem import Hook, arguments
 from evaluators.views import Engine, EngineFacts, Parts, Requests, table_of
 
 TICK_S = 0.05
@@ -114,38 +114,51 @@ class RemotePolicy:
         payload = json.dumps(start).encode()
         has, ask = _start_reply(conversation.ask("the policy", frames.START, payload))
         self.ask = ask
+        self._conversation = conversation
         self._facts: EngineFacts | None = None
-        for index, (hook, is_there) in enumerate(zip(hooks, has, strict=True)):
+        self._hooks = {hook.name: (1 << i, hook) for i, hook in enumerate(hooks)}
+        for hook, is_there in zip(hooks, has, strict=True):
             if is_there:
-                setattr(self, hook.name, self._asking(conversation, hook, index))
+                setattr(self, hook.name, self._asking(hook))
 
-    def _asking(
-        self, conversation: Conversation, hook: Hook, index: int
-    ) -> Callable[..., Any]:
-        kind = frames.FIRST_HOOK + index
-        expected = 2 if hook.returns == "grants" else 1
+    def ask_together(
+        self, names: Sequence[str], views: Mapping[str, Any]
+    ) -> list[object]:
+        """Answers of several hooks in one message, in the problem's order of hooks.
 
+        ``views`` holds what the hooks are given, by name.
+        """
+        asked = [self._hooks[name] for name in names]
+        hooks = [hook for _, hook in asked]
+        self._send_facts(views)
+        subject = " and ".join(names)
+        kind = frames.FIRST_HOOK + sum(bit for bit, _ in asked)
+        given = [views[name] for name in arguments(hooks)]
+        answer = self._conversation.ask(subject, kind, frames.pack(_parts(given)))
+        sizes = [2 if hook.returns == "grants" else 1 for hook in hooks]
+        if len(answer) != sum(sizes):
+            raise PolicyError(
+                "protocol",
+                f"{subject}: {len(answer)} arrays came; expected {sum(sizes)}",
+            )
+        parts = iter(answer)
+        return [
+            (next(parts), next(parts)) if size > 1 else next(parts) for size in sizes
+        ]
+
+    def _asking(self, hook: Hook) -> Callable[..., Any]:
         def asked(*views: Requests | Engine) -> object:
-            self._send_facts(conversation, views)
-            payload = frames.pack(_parts(views))
-            answer = conversation.ask(hook.name, kind, payload)
-            if len(answer) != expected:
-                raise PolicyError(
-                    "protocol",
-                    f"{hook.name}: {len(answer)} arrays came; expected {expected}",
-                )
-            return answer if expected > 1 else answer[0]
+            given = dict(zip(hook.arguments, views, strict=True))
+            return self.ask_together((hook.name,), given)[0]
 
         asked.__name__ = hook.name
         return asked
 
-    def _send_facts(
-        self, conversation: Conversation, views: Sequence[Requests | Engine]
-    ) -> None:
-        for engine in views[-1:]:
-            if isinstance(engine, Engine) and engine.facts is not self._facts:
-                self._facts = engine.facts
-                conversation.tell(frames.FACTS, frames.pack(engine.facts))
+    def _send_facts(self, views: Mapping[str, Any]) -> None:
+        engine = views.get("engine")
+        if isinstance(engine, Engine) and engine.facts is not self._facts:
+            self._facts = engine.facts
+            self._conversation.tell(frames.FACTS, frames.pack(engine.facts))
 
 
 def over_cpu_limit(limits: Limits, subject: str = "the policy") -> str:

@@ -21,7 +21,7 @@ from evaluators import frames
 from evaluators.confine import POLICY_DESCRIPTOR
 from evaluators.evaluation import FailureKind, PolicyError
 from evaluators.load import described, hooks_of, load_policy
-from evaluators.problem import Hook
+from evaluators.problem import Hook, arguments
 from evaluators.views import (
     Engine,
     EngineFacts,
@@ -99,8 +99,9 @@ class Child:
     def reply(self, frame: frames.Frame) -> tuple[int | None, bytes]:
         """Kind and payload of the reply to a frame; raises what the policy raises."""
         if frame.kind >= frames.FIRST_HOOK:
-            hook = self._hooks[frame.kind - frames.FIRST_HOOK]
-            return frames.ANSWER, self._answer(hook, frames.unpack(frame.payload))
+            bits = frame.kind - frames.FIRST_HOOK
+            asked = [hook for i, hook in enumerate(self._hooks) if bits >> i & 1]
+            return frames.ANSWER, self._answer(asked, frames.unpack(frame.payload))
         if frame.kind == frames.FACTS:
             self._facts = EngineFacts(*frames.unpack(frame.payload))
             return None, b""
@@ -119,27 +120,31 @@ class Child:
         has = np.array([hook.name in found for hook in self._hooks], dtype=np.int64)
         return frames.pack((has, _ask(policy)))
 
-    def _answer(self, hook: Hook, parts: Parts) -> bytes:
-        self.asked = hook.name
-        views = self._views(hook, parts)
-        answer = self._calls[hook.name](*views)
-        return frames.pack(_plain(hook, answer))
+    def _answer(self, asked: list[Hook], parts: Parts) -> bytes:
+        self.asked = ""
+        views = self._views(arguments(asked), parts)
+        answers: list[NDArray[Any]] = []
+        for hook in asked:
+            self.asked = hook.name
+            given = [views[name] for name in hook.arguments]
+            answers += _plain(hook, self._calls[hook.name](*given))
+        return frames.pack(answers)
 
-    def _views(self, hook: Hook, parts: Parts) -> list[Any]:
+    def _views(self, names: tuple[str, ...], parts: Parts) -> dict[str, Any]:
         at = 0
-        if any(name in VIEWS for name in hook.arguments):
+        if names and names[0] in VIEWS:
             at = _TABLE_PARTS
             self._table.apply(parts[:at])
-        views: list[Any] = []
-        for name in hook.arguments:
+        views: dict[str, Any] = {}
+        for name in names:
             if name == "engine":
                 assert self._facts is not None, "a question came before the facts"
-                views.append(Engine(self._facts, *parts[at : at + _ENGINE_PARTS]))
+                views[name] = Engine(self._facts, *parts[at : at + _ENGINE_PARTS])
                 at += _ENGINE_PARTS
             else:
                 kind = VIEWS[name]
                 size = 1 + len(kind.own_columns)
-                views.append(kind.from_parts(self._table, parts[at : at + size]))
+                views[name] = kind.from_parts(self._table, parts[at : at + size])
                 at += size
         return views
 

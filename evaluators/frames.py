@@ -25,7 +25,7 @@ MAX_ARRAYS = 16
 
 ANSWER, ERROR, START, FACTS = 0, 1, 2, 3
 FIRST_HOOK = 16
-"""Kinds of frames; a question to hook i of the problem is ``FIRST_HOOK + i``."""
+"""Kinds of frames; a question to hooks i and j is ``FIRST_HOOK + 2**i + 2**j``."""
 
 _HEADER = struct.Struct("<QII")
 _SHAPES = tuple(struct.Struct(f"<Q{4 * n}I") for n in range(MAX_ARRAYS + 1))

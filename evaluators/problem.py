@@ -1,6 +1,6 @@
 """A decision worth evolving: its brief, its hooks and views, and how it is judged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -26,6 +26,12 @@ class Hook:
     returns: Returns
     meaning: str
     asked: str
+
+
+def arguments(hooks: Sequence[Hook]) -> tuple[str, ...]:
+    """Names of the views that some hooks are given together, "engine" last."""
+    names = {name for hook in hooks for name in hook.arguments}
+    return tuple(sorted(names, key=lambda name: (name == "engine", name)))
 
 
 @dataclass(frozen=True, slots=True)

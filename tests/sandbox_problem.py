@@ -80,14 +80,12 @@ def _arrive(table, trace, row):
 
 def _answers(checked, waiting, running, engine):
     numbers = [np.zeros(1)]
-    if checked.admit_key:
-        keys = checked.ranks(checked.admit_key, waiting, engine)
+    keys, budget, cap = checked.admission(waiting, engine)
+    numbers += [np.array([n]) for n in (budget, cap) if n is not None]
+    if keys is not None:
         numbers.append(np.cumsum(np.minimum(keys, 1e6)) / np.arange(1, len(keys) + 1))
     if checked.victim_key:
         numbers.append(checked.ranks(checked.victim_key, running, engine))
-    for hook in (checked.token_budget, checked.prompt_cap):
-        if hook:
-            numbers.append(np.array([checked.count(hook, engine)]))
     if checked.schedule:
         numbers += checked.plan(waiting, running, engine)
     return np.concatenate(numbers)

@@ -106,19 +106,22 @@ class FastEngine:
         policy, queue = self._policy, self._queue
         if not (self._has_slot() and queue.members and policy.answers_admission):
             return
+        waiting = None
+        if isinstance(queue, Ranked):
+            if len(queue.members) == 1 and not self._running.rows:
+                queue.unrank()
+            else:
+                waiting = self._panel.waiting(queue.rows())
+        if waiting is None and not policy.sizes_steps:
+            return
         engine = self._running.engine_view(len(queue.members))
-        if policy.token_budget:
-            asked = policy.count(policy.token_budget, engine)
-            self._budget = min(self._deployment.max_step_tokens, max(1, asked))
-        if policy.prompt_cap:
-            self._cap = policy.count(policy.prompt_cap, engine)
-        if policy.admit_key is None or not isinstance(queue, Ranked):
-            return
-        if len(queue.members) == 1 and not self._running.rows:
-            queue.unrank()
-            return
-        view = self._panel.waiting(queue.rows())
-        queue.rank(policy.ranks(policy.admit_key, view, engine))
+        answer = policy.admission(waiting, engine)
+        if answer.budget is not None:
+            self._budget = min(self._deployment.max_step_tokens, max(1, answer.budget))
+        if answer.cap is not None:
+            self._cap = answer.cap
+        if answer.keys is not None:
+            queue.rank(answer.keys)
 
     # -- forming a step ----------------------------------------------------------
 

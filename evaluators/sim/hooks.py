@@ -1,6 +1,6 @@
 """The questions that one engine asks a scheduling policy, and the checks of answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,11 +63,23 @@ VIEWS = {
 }
 
 
+Together = Callable[[Sequence[str], Mapping[str, object]], Sequence[object]]
+"""Asks several hooks by name, given their views by name; answers in that order."""
+
+
 class Plan(NamedTuple):
     """A level-2 answer: tokens per step for each waiting and each running row."""
 
     waiting: Ints
     running: Ints
+
+
+class Admission(NamedTuple):
+    """Checked answers at a decision point; None where nothing was asked."""
+
+    keys: Floats | None
+    budget: int | None
+    cap: int | None
 
 
 class Policy:
@@ -79,6 +91,7 @@ class Policy:
     """
 
     __slots__ = (
+        "_together",
         "admit_key",
         "ask",
         "prompt_cap",
@@ -96,20 +109,53 @@ class Policy:
         self.prompt_cap: Callable[..., Any] | None = _hook(policy, "prompt_cap")
         self.schedule: Callable[..., Any] | None = _hook(policy, "schedule")
         self.ask = _period(getattr(policy, "ask", "event"))
+        self._together: Together | None = getattr(policy, "ask_together", None)
 
     @property
     def answers_admission(self) -> bool:
         """Whether any hook is asked when requests could be admitted."""
-        return bool(self.admit_key or self.token_budget or self.prompt_cap)
+        return bool(self.admit_key) or self.sizes_steps
+
+    @property
+    def sizes_steps(self) -> bool:
+        """Whether a hook is asked then that does not look at who waits."""
+        return bool(self.token_budget or self.prompt_cap)
+
+    def admission(self, waiting: Waiting | None, engine: Engine) -> Admission:
+        """Ask the hooks of a decision point; no ranking where ``waiting`` is None.
+
+        A policy with ``ask_together`` (a proxy that pays for each message) is asked all
+        at once, and answers as it would one by one, in the order of ``HOOKS``.
+        """
+        budget, cap = self.token_budget, self.prompt_cap
+        key = self.admit_key if waiting is not None else None
+        asked = [hook for hook in (key, budget, cap) if hook]
+        if self._together and len(asked) > 1:
+            self.questions += len(asked)
+            names = [_name(hook) for hook in asked]
+            views = {"engine": engine} | ({"waiting": waiting} if key else {})
+            answers = self._together(names, views)
+        else:
+            answers = [
+                self._call(hook, waiting, engine)
+                if hook is key
+                else self._call(hook, engine)
+                for hook in asked
+            ]
+        left = iter(answers)
+        keys = None
+        if key and waiting is not None:
+            keys = checked_keys(next(left), len(waiting), "admit_key")
+        return Admission(
+            keys,
+            checked_count(next(left), "token_budget") if budget else None,
+            checked_count(next(left), "prompt_cap") if cap else None,
+        )
 
     def ranks(self, hook: Callable[..., Any], view: Requests, engine: Engine) -> Floats:
         """Keys of a ranking hook, shape (n,), no NaN among them."""
         keys = self._call(hook, view, engine)
         return checked_keys(keys, len(view), _name(hook))
-
-    def count(self, hook: Callable[..., Any], engine: Engine) -> int:
-        """Whole number that a counting hook returned, at least 0."""
-        return checked_count(self._call(hook, engine), _name(hook))
 
     def plan(self, waiting: Waiting, running: Running, engine: Engine) -> Plan:
         """Checked grants of the level-2 hook."""

@@ -5,8 +5,6 @@ what the fast engine's aggregates cannot: whole plans (level 2) and policies tha
 be asked in every iteration.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from evaluators.evaluation import PolicyError
@@ -125,22 +123,23 @@ class PlainEngine:
         room = len(self.running) < self.scenario.deployment.max_running
         if not (room and self.waiting and policy.answers_admission):
             return
-        engine = self.engine_view()
-        if policy.token_budget:
-            most = self.scenario.deployment.max_step_tokens
-            self.budget = min(most, max(1, policy.count(policy.token_budget, engine)))
-        if policy.prompt_cap:
-            self.cap = policy.count(policy.prompt_cap, engine)
         alone = len(self.waiting) == 1 and not self.running
-        if policy.admit_key and not alone:
-            self._rank(policy.admit_key, engine)
-
-    def _rank(self, hook: Callable[..., object], engine: Engine) -> None:
-        self.waiting.sort(key=lambda request: request.row)
+        ranked = policy.admit_key is not None and not alone
+        if not (ranked or policy.sizes_steps):
+            return
+        if ranked:
+            self.waiting.sort(key=lambda request: request.row)
         rows = [request.row for request in self.waiting]
-        ranks = self.policy.ranks(hook, self.panel.waiting(rows), engine)
-        self.keys = dict(zip(rows, ranks.tolist(), strict=True))
-        self.waiting.sort(key=lambda request: self.keys[request.row])
+        view = self.panel.waiting(rows) if ranked else None
+        answer = policy.admission(view, self.engine_view())
+        if answer.budget is not None:
+            most = self.scenario.deployment.max_step_tokens
+            self.budget = min(most, max(1, answer.budget))
+        if answer.cap is not None:
+            self.cap = answer.cap
+        if answer.keys is not None:
+            self.keys = dict(zip(rows, answer.keys.tolist(), strict=True))
+            self.waiting.sort(key=lambda request: self.keys[request.row])
 
     def _form(self) -> list[tuple[Request, int]]:
         """Who computes how many tokens, by ranks and caps."""

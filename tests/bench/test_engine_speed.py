@@ -90,7 +90,7 @@ def test_the_azure_hour_isolated():
         close_zygote()
     questions = simulate(hour, policy).questions
     extra_us = 1e6 * (isolated - inside) / questions
-    print(f"\nisolated {isolated:.2f} s, {questions} questions, {extra_us:.0f} us extra")
+    print(f"\nisolated {isolated:.2f} s; {questions} questions, {extra_us:.0f} us each")
     assert isolated / inside < 6
 
 

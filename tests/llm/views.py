@@ -49,9 +49,7 @@ def ask_everything(source: str, problem: Problem) -> dict[str, object]:
             answers[f"admit{n}"] = policy.ranks(policy.admit_key, waiting, shown)
         if policy.victim_key:
             answers[f"victim{n}"] = policy.ranks(policy.victim_key, running, shown)
-        for hook in (policy.token_budget, policy.prompt_cap):
-            if hook:
-                answers[f"{hook.__name__}{n}"] = policy.count(hook, shown)
+        answers[f"sizes{n}"] = policy.admission(None, shown)
         if policy.schedule:
             answers[f"plan{n}"] = policy.plan(waiting, running, shown)
     return answers
