@@ -1,11 +1,40 @@
 """What a campaign tells while it runs, turned into what is shown of it."""
 
 from adrs.archive import Archive
+from adrs.asking import Outage
 from adrs.budget import Budget
 from adrs.candidate import Trial
 from adrs.progress import Progress, Status
 from adrs.records import Event
 from adrs.terminal import note
+
+FIRST_S = 1.0
+"""How long to wait for a model that has not answered yet."""
+
+
+class Trust:
+    """Observer that has ``outage`` waited out once the model has ever answered.
+
+    An endpoint that never did is more likely misspelt than down.
+    """
+
+    def __init__(self, outage: Outage) -> None:
+        self._outage = outage
+        self._patient_s = outage.give_up_s
+        outage.give_up_s = min(FIRST_S, outage.give_up_s)
+
+    def on_round(self, round: int, n_candidates: int) -> None:
+        """It answered."""
+        del round, n_candidates
+        self._outage.give_up_s = self._patient_s
+
+    def on_trial(self, trial: Trial) -> None:
+        """Says nothing of the model."""
+        del trial
+
+    def on_event(self, event: Event) -> None:
+        """Says nothing that is not known."""
+        del event
 
 
 class Watch:

@@ -129,8 +129,22 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
     assert "cannot write to" in done.stderr
 
 
-def test_a_model_that_is_not_there_is_one_line(tmp_path):
+def test_a_model_without_a_key_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.delitem(ENVIRONMENT, "OPENAI_API_KEY", raising=False)
     done = evolve("llm=openai", "llm.model=x", cwd=tmp_path)
     assert done.returncode == 1
     assert "OPENAI_API_KEY" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_endpoint_that_never_answered_ends_soon_and_says_how_to_go_on(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setitem(ENVIRONMENT, "OPENAI_API_KEY", "any")
+    url = "llm.base_url=http://127.0.0.1:9/v1"
+    done = evolve("llm=openai", "llm.model=x", url, "llm.max_retries=0", cwd=tmp_path)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "127.0.0.1:9" in last
+    assert "nothing is lost, to go on: " in last
     assert "Traceback" not in done.stderr

@@ -14,6 +14,7 @@ from typing import cast
 
 from adrs import browse, summary
 from adrs.archive import Archive
+from adrs.asking import Outage
 from adrs.budget import Budget, Limits
 from adrs.campaign import Campaign, Search
 from adrs.candidate import Candidate
@@ -33,7 +34,7 @@ from adrs.tracking import Report, Tracker, TrackingError
 from adrs.validation import validate
 from adrs.variation.draft import number, take_apart
 from adrs.verdict import Verdict
-from adrs.watching import Watch
+from adrs.watching import Trust, Watch
 from evaluators import confine
 from evaluators.problem import Exam, Problem
 
@@ -158,6 +159,8 @@ def _run_campaign(
 ) -> None:
     budget, model = means
     progress = Progress(sys.stderr)
+    search = dict(bench.settings.search)
+    outage = Outage(give_up_s=search.pop("outage_s"))
     campaign = Campaign(
         problem=bench.at.problem,
         model=model,
@@ -165,10 +168,11 @@ def _run_campaign(
         exams=bench.train,
         archive=archive,
         budget=budget,
-        search=Search(**bench.settings.search),
+        search=Search(**search, outage=outage),
         observers=(
             Timings(archive.path, budget),
             Watch(stage, archive, budget, progress),
+            Trust(outage),
         ),
     )
     try:
