@@ -1,5 +1,6 @@
 """How a campaign goes: a live line on a terminal, now and then a line in a log."""
 
+import shutil
 import time
 from typing import NamedTuple, TextIO
 
@@ -38,8 +39,10 @@ class Progress:
         if now_s - self._last_s < (LIVE_S if self._live else PLAIN_S):
             return
         self._last_s = now_s
-        start, end = ("\r\x1b[2K", "") if self._live else ("", "\n")
-        self._stream.write(start + line(status) + end)
+        text = line(status)
+        if self._live:  # what wraps could not be written over
+            text = "\r\x1b[2K" + text[: shutil.get_terminal_size().columns - 1]
+        self._stream.write(text if self._live else text + "\n")
         self._stream.flush()
         self._open = self._live
 

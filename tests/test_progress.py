@@ -41,15 +41,16 @@ def test_what_has_no_limit_shows_none():
 
 def test_a_terminal_keeps_one_line_and_gets_its_end_at_the_close(monkeypatch):
     monkeypatch.setattr(progress, "LIVE_S", 0.0)
+    monkeypatch.setenv("COLUMNS", "60")
     stream = Terminal()
     shown = Progress(stream)
-    shown.show(STATUS)
     shown.show(STATUS._replace(evaluated=31))
+    shown.show(STATUS)
     assert stream.getvalue().count("\n") == 0
     assert stream.getvalue().count("\r") == 2
     shown.close()
     shown.close()
-    assert stream.getvalue().endswith("left\n")
+    assert stream.getvalue().endswith(f"\x1b[2K{line(STATUS)[:59]}\n")
 
 
 def test_a_log_gets_whole_lines_now_and_then_and_no_control_letters(monkeypatch):
