@@ -55,14 +55,12 @@ class Progress:
 
 
 def line(status: Status) -> str:
-    """A status in words."""
-    gain = status.best - status.best_seed
+    """A status in words, as a rule within 80 columns."""
     valid = status.valid / status.evaluated if status.evaluated else 1.0
     wanted = "" if status.wanted is None else f"/{status.wanted}"
     return (
-        f"{status.stage} | best {status.best:.4f} "
-        f"({gain:+.4f} on the best seed {status.best_seed:.4f})"
-        f" | {status.evaluated}{wanted} evaluated, {valid:.0%} valid"
+        f"{status.stage} | best {status.best:.4f} | seed {status.best_seed:.4f}"
+        f" | {status.evaluated}{wanted} | {valid:.0%} valid"
         f" | ${status.usd:.2f} | {_left(status.left_s)} left"
     )
 
