@@ -1,6 +1,6 @@
 """How fast the engine is, as ratios within one run; the seconds are only printed.
 
-    ADRS_DATA=... python -m pytest tests/bench/test_engine_speed.py -m bench -s
+ADRS_DATA=... python -m pytest tests/bench/test_engine_speed.py -m bench -s
 """
 
 import time
@@ -25,14 +25,14 @@ from tests.calibration.data import data_folder
 
 pytestmark = pytest.mark.bench
 
-AGED = '''
+AGED = """
 class AgedShortestPrompt:
     forgiveness = 400.0
 
     def admit_key(self, waiting, engine):
         age_s = engine.now_s - waiting.arrived_s
         return waiting.prompt_tokens - self.forgiveness * age_s
-'''
+"""
 
 
 def azure_hour(speed_up: float = 1.0, kv_blocks: int = 28_000) -> Scenario:
