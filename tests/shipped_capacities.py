@@ -13,9 +13,7 @@ COMBINATIONS = [
 def sitting(overrides, folder):
     """The exams' place of one combination; searches go to the folder."""
     composed = settings.settings("evolve", settings.Arguments((), overrides))
-    return exams.sitting(
-        composed.problem, composed.workload, composed.deployment, folder / "found.json"
-    )
+    return exams.sitting(composed, folder / "found.json")
 
 
 if __name__ == "__main__":
