@@ -100,7 +100,7 @@ class Conversation:
 
 
 class RemotePolicy:
-    """A policy in another process: has the hooks it defines, and ``ask``.
+    """A policy in another process: its hooks, its ``ask`` and its ``holds_back``.
 
     Each hook sends the rows of the table that changed since the last question and the
     parts of the views it is given, and returns arrays. Raises ``PolicyError`` with what
@@ -112,8 +112,9 @@ class RemotePolicy:
     ) -> None:
         start = {"source": source, "hooks": [_described(hook) for hook in hooks]}
         payload = json.dumps(start).encode()
-        has, ask = _start_reply(conversation.ask("the policy", frames.START, payload))
-        self.ask = ask
+        has, self.ask, self.holds_back = _start_reply(
+            conversation.ask("the policy", frames.START, payload)
+        )
         self._conversation = conversation
         self._facts: EngineFacts | None = None
         self._hooks = {hook.name: (1 << i, hook) for i, hook in enumerate(hooks)}
@@ -189,14 +190,14 @@ def _answer(frame: frames.Frame, nonce: int) -> Parts:
     raise PolicyError(cast(FailureKind, FAILURES[code]), message)
 
 
-def _start_reply(parts: Parts) -> tuple[list[int], str | float]:
-    """Which hooks there are, 0 or 1 each, and the policy's ``ask``."""
-    if [part.shape[1:] for part in parts] != [(), ()] or parts[1].shape != (2,):
+def _start_reply(parts: Parts) -> tuple[list[int], str | float, bool]:
+    """Which hooks there are, 0 or 1 each, the policy's ``ask`` and ``holds_back``."""
+    if [part.shape[1:] for part in parts] != [(), ()] or parts[1].shape != (3,):
         raise PolicyError("protocol", "the policy: a malformed reply to its start")
-    word, seconds = parts[1].tolist()
+    word, seconds, holds = parts[1].tolist()
     if word in range(len(ASK_WORDS)):
-        return parts[0].tolist(), ASK_WORDS[int(word)]
-    return parts[0].tolist(), float(seconds)
+        return parts[0].tolist(), ASK_WORDS[int(word)], bool(holds)
+    return parts[0].tolist(), float(seconds), bool(holds)
 
 
 def _described(hook: Hook) -> dict[str, object]:

@@ -118,7 +118,7 @@ class Child:
         found = hooks_of(policy, self._hooks)
         self._calls = {name: getattr(policy, name) for name in found}
         has = np.array([hook.name in found for hook in self._hooks], dtype=np.int64)
-        return frames.pack((has, _ask(policy)))
+        return frames.pack((has, _manner(policy)))
 
     def _answer(self, asked: list[Hook], parts: Parts) -> bytes:
         self.asked = ""
@@ -149,13 +149,17 @@ class Child:
         return views
 
 
-def _ask(policy: object) -> NDArray[np.float64]:
-    """How often the policy wants to be asked: (index into ``ASK_WORDS``, seconds)."""
+def _manner(policy: object) -> NDArray[np.float64]:
+    """How the policy wants to be asked.
+
+    (index into ``ASK_WORDS`` or past it, seconds, 1 if it holds requests back)
+    """
     ask = getattr(policy, "ask", ASK_WORDS[0])
+    holds = float(bool(getattr(policy, "holds_back", False)))
     if isinstance(ask, str) and ask in ASK_WORDS:
-        return np.array([ASK_WORDS.index(ask), 0.0])
+        return np.array([ASK_WORDS.index(ask), 0.0, holds])
     if isinstance(ask, int | float):
-        return np.array([len(ASK_WORDS), float(ask)])
+        return np.array([len(ASK_WORDS), float(ask), holds])
     raise PolicyError(
         "interface", f"ask is {ask!r}; expected event, iteration or seconds"
     )

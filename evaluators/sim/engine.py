@@ -108,7 +108,9 @@ class FastEngine:
             return
         waiting = None
         if isinstance(queue, Ranked):
-            if len(queue.members) == 1 and not self._running.rows:
+            if len(queue.members) == 1 and not (
+                self._running.rows and policy.holds_back
+            ):
                 queue.unrank()
             else:
                 waiting = self._panel.waiting(queue.rows())

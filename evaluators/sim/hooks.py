@@ -16,7 +16,8 @@ HOOKS = (
         ("waiting", "engine"),
         "keys",
         "Rank of each waiting request, shape (n,); the lowest is admitted first, in "
-        "order until one does not fit. inf holds a request back while anything runs.",
+        "order until one does not fit. inf holds a request back while anything runs; "
+        "a policy with holds_back = True is asked for a single request, too.",
         "when the waiting set, the free blocks or a slot changed: arrival, finish, "
         "preemption, end of a prefill; the ranks are then held until the next such "
         "point",
@@ -88,12 +89,16 @@ class Policy:
     An absent hook means the engine's own rule. Raises ``PolicyError`` of kind
     "decision" for an answer that is not what the hook promises; what a hook itself
     raises becomes kind "exception".
+
+    ``holds_back`` is the policy's own attribute (False if it has none) until it first
+    holds a request back: only then can ranking a single request make a difference.
     """
 
     __slots__ = (
         "_together",
         "admit_key",
         "ask",
+        "holds_back",
         "prompt_cap",
         "questions",
         "schedule",
@@ -109,6 +114,7 @@ class Policy:
         self.prompt_cap: Callable[..., Any] | None = _hook(policy, "prompt_cap")
         self.schedule: Callable[..., Any] | None = _hook(policy, "schedule")
         self.ask = _period(getattr(policy, "ask", "event"))
+        self.holds_back = bool(getattr(policy, "holds_back", False))
         self._together: Together | None = getattr(policy, "ask_together", None)
 
     @property
@@ -146,6 +152,7 @@ class Policy:
         keys = None
         if key and waiting is not None:
             keys = checked_keys(next(left), len(waiting), "admit_key")
+            self.holds_back = self.holds_back or bool((keys == np.inf).any())
         return Admission(
             keys,
             checked_count(next(left), "token_budget") if budget else None,

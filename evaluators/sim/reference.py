@@ -123,8 +123,9 @@ class PlainEngine:
         room = len(self.running) < self.scenario.deployment.max_running
         if not (room and self.waiting and policy.answers_admission):
             return
-        alone = len(self.waiting) == 1 and not self.running
-        ranked = policy.admit_key is not None and not alone
+        matters = len(self.waiting) > 1 or (self.running and policy.holds_back)
+        ranked = policy.admit_key is not None and matters
+        self.keys = {}
         if not (ranked or policy.sizes_steps):
             return
         if ranked:

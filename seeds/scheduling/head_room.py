@@ -4,6 +4,7 @@ import numpy as np
 
 
 class HeadRoom:
+    holds_back = True  # rank a single request, too
     growth = 0.5  # share of a predicted answer still to come, of a request that runs
     memory = 0.9  # weight of the past in the running mean of predicted answers
 

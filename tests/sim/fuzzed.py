@@ -92,9 +92,13 @@ def fuzzed_policy(seed: int) -> type:
         return cap
 
     hooks = (admit_key, victim_key, token_budget, prompt_cap)
-    chosen = {hook.__name__: hook for hook in hooks if rng.random() < 0.5}
+    chosen: dict[str, object] = {
+        hook.__name__: hook for hook in hooks if rng.random() < 0.5
+    }
     if rng.random() < 0.2:
         chosen["ask"] = float(rng.choice([1e-10, 1e-9]))
+    if holds and seed % 2:
+        chosen["holds_back"] = True
     return type("Fuzzed", (), chosen)
 
 

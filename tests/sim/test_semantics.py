@@ -92,11 +92,30 @@ def test_the_lowest_key_goes_first_and_ties_go_by_arrival(engine):
 @BOTH
 def test_a_request_held_back_waits_until_nothing_runs(engine):
     class HoldAll:
+        holds_back = True
+
         def admit_key(self, waiting, engine):
             return np.full(len(waiting), np.inf)
 
     run = engine(served([(0, 4, 3), (0, 4, 3), (0, 4, 3)]), HoldAll())
     assert run.admitted_ps.tolist() == [0, *run.finished_ps.tolist()[:2]]
+
+
+@BOTH
+def test_a_single_request_is_ranked_only_by_a_policy_that_holds_back(engine):
+    class Rank:
+        def admit_key(self, waiting, engine):
+            return np.full(len(waiting), np.inf)
+
+    class Hold(Rank):
+        holds_back = True
+
+    requests = [(0, 4, 9), (15, 4, 1)]
+    ranked, held = engine(served(requests), Rank()), engine(served(requests), Hold())
+    assert ranked.questions == 0
+    assert ranked.admitted_ps[1] < ranked.finished_ps[0]
+    assert held.questions == 1
+    assert held.admitted_ps[1] == held.finished_ps[0]
 
 
 @BOTH
@@ -132,8 +151,8 @@ def test_an_extra_period_asks_between_events(engine):
     class Timed:
         ask = 50e-12
 
-        def admit_key(self, waiting, engine):
-            return waiting.arrived_s
+        def token_budget(self, engine):
+            return 64
 
     class Untimed(Timed):
         ask = "event"
