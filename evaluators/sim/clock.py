@@ -8,11 +8,16 @@ from evaluators.scenario import Deployment
 
 
 class Clock:
-    """The same durations as ``StepTime.duration_ps``, without its bounds checks."""
+    """The same durations as ``StepTime.duration_ps``, without its bounds checks.
+
+    ``idle_ps`` is what a decode-only step costs by its number of requests, their
+    contexts apart.
+    """
 
     __slots__ = (
         "context_ps",
         "decodes_ps",
+        "idle_ps",
         "longest_ps",
         "token_ps",
         "tokens_ps",
@@ -24,6 +29,8 @@ class Clock:
         self.tokens_ps = _extended(step_time.tokens_ps, most)
         self.decodes_ps = _extended(step_time.decodes_ps, deployment.max_running + 1)
         self.context_ps = _extended(step_time.context_ps, deployment.max_running + 1)
+        fixed = zip(self.tokens_ps, self.decodes_ps, strict=False)
+        self.idle_ps = tuple(tokens + decodes for tokens, decodes in fixed)
         self.token_ps = step_time.prefill_token_ps
         self.work_ps = step_time.prefill_work_ps
         self.longest_ps = step_time.longest_context_ps
@@ -42,10 +49,6 @@ class Clock:
             + self.longest_ps * longest
         )
         return total if total > 0 else 1
-
-    def growth_ps(self, decodes: int) -> int:
-        """How much longer each decode step is than the one before."""
-        return self.context_ps[decodes] * decodes + self.longest_ps
 
 
 @lru_cache(maxsize=64)

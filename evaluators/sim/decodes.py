@@ -83,12 +83,12 @@ class Decodes:
             heappop(heap)
         return 0
 
-    def steps_to_finish(self) -> int:
-        """Steps until the first request finishes; needs at least one request."""
+    def next_finish(self) -> int:
+        """Value of ``step`` at which the first request finishes; needs a request."""
         heap = self._finishes
         while self.finish[heap[0][1]] != heap[0][0]:
             heappop(heap)
-        return heap[0][0] - self.step
+        return heap[0][0]
 
     def finished(self) -> list[int]:
         """Rows that have emitted their last token by now, in order of row."""

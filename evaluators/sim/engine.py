@@ -49,7 +49,7 @@ class FastEngine:
         rejected = oversized(scenario)
         self._running.record.rejected.extend(rejected)
         self._arrivals = _arrivals(scenario, set(rejected))
-        self._next_ask_ps = 0
+        self._is_timed, self._next_ask_ps = policy.ask is not None, 0
         self._budget, self._cap = scenario.deployment.max_step_tokens, 0
         self._dirty = False
 
@@ -60,7 +60,9 @@ class FastEngine:
             if not self._arrivals:
                 return False
             running.now_ps = max(running.now_ps, self._arrivals[-1][0])
-        self._arrive()
+        arrivals = self._arrivals
+        if self._is_timed or (arrivals and arrivals[-1][0] <= running.now_ps):
+            self._arrive()
         attempt = self._dirty or bool(running.partials)
         if self._dirty:
             self._ask()
@@ -204,7 +206,7 @@ class FastEngine:
         """Take decode-only steps up to the next event that can change anything."""
         running, decodes = self._running, self._running.decodes
         durations = running.next_ps()
-        steps = decodes.steps_to_finish()
+        steps = decodes.next_finish() - decodes.step
         until = self._next_event_ps()
         if until is not None:
             steps = min(steps, steps_to_cover(until - running.now_ps, *durations))

@@ -90,6 +90,8 @@ class Policy:
     "decision" for an answer that is not what the hook promises; what a hook itself
     raises becomes kind "exception".
 
+    ``answers_admission`` says whether any hook is asked when requests could be
+    admitted, ``sizes_steps`` whether one is that does not look at who waits.
     ``holds_back`` is the policy's own attribute (False if it has none) until it first
     holds a request back: only then can ranking a single request make a difference.
     """
@@ -97,11 +99,13 @@ class Policy:
     __slots__ = (
         "_together",
         "admit_key",
+        "answers_admission",
         "ask",
         "holds_back",
         "prompt_cap",
         "questions",
         "schedule",
+        "sizes_steps",
         "token_budget",
         "victim_key",
     )
@@ -114,18 +118,10 @@ class Policy:
         self.prompt_cap: Callable[..., Any] | None = _hook(policy, "prompt_cap")
         self.schedule: Callable[..., Any] | None = _hook(policy, "schedule")
         self.ask = _period(getattr(policy, "ask", "event"))
+        self.sizes_steps = bool(self.token_budget or self.prompt_cap)
+        self.answers_admission = bool(self.admit_key) or self.sizes_steps
         self.holds_back = bool(getattr(policy, "holds_back", False))
         self._together: Together | None = getattr(policy, "ask_together", None)
-
-    @property
-    def answers_admission(self) -> bool:
-        """Whether any hook is asked when requests could be admitted."""
-        return bool(self.admit_key) or self.sizes_steps
-
-    @property
-    def sizes_steps(self) -> bool:
-        """Whether a hook is asked then that does not look at who waits."""
-        return bool(self.token_budget or self.prompt_cap)
 
     def admission(self, waiting: Waiting | None, engine: Engine) -> Admission:
         """Ask the hooks of a decision point; no ranking where ``waiting`` is None.

@@ -1,7 +1,7 @@
 """Requests that hold KV memory, how far they are, and what a step does to them."""
 
 from evaluators.scenario import Scenario
-from evaluators.sim.clock import Clock, total_ps
+from evaluators.sim.clock import Clock
 from evaluators.sim.decodes import Decodes
 from evaluators.sim.panel import Panel, n_tenants
 from evaluators.sim.progress import Progress
@@ -155,10 +155,14 @@ class RunningSet:
     def next_ps(self) -> tuple[int, int]:
         """Duration of the next decode-only step, and how much each later one grows."""
         decodes, clock = self.decodes, self.clock
-        longest = decodes.longest_context() if clock.longest_ps else 0
-        context = decodes.context_tokens()
-        first = clock.duration_ps((0, 0), decodes.n, context, longest)
-        return first, clock.growth_ps(decodes.n)
+        n = decodes.n
+        context_ps = clock.context_ps[n]
+        first = clock.idle_ps[n] + context_ps * decodes.context_tokens()
+        growth = context_ps * n
+        if clock.longest_ps:
+            first += clock.longest_ps * decodes.longest_context()
+            growth += clock.longest_ps
+        return first, growth
 
     def take_blocks(self, blocks: int) -> None:
         """Allocate KV blocks; there must be enough."""
@@ -171,9 +175,11 @@ class RunningSet:
         first, growth = ps
         gaps = decodes.n
         self.record.steps.append((self.now_ps, steps, first, growth, gaps, n, tokens))
-        self.now_ps += total_ps(steps, first, growth)
+        self.now_ps += steps * first + growth * (steps * (steps - 1) // 2)
         self.last_step_ps = first + growth * (steps - 1)
         decodes.step += steps
+        if not decodes.n or decodes.next_finish() > decodes.step:
+            return False
         rows = decodes.finished()
         for row in rows:
             self._stop_decoding(row)
