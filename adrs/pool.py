@@ -12,7 +12,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+)
 from types import TracebackType
 from typing import NamedTuple, Self, cast
 
@@ -28,6 +34,9 @@ ATTEMPTS = 3
 
 LIFELINE_S = 0.25
 """How often a worker looks whether the driver is still there."""
+
+HAND_OVER_S = 5.0
+"""How long loky may take to hand what it was given to its workers."""
 
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
@@ -71,8 +80,9 @@ class Pool:
         self._is_closed = False
         self._executor = _executor(workers)
         # loky trips over what is still queued when it is shut down, so threads here
-        # hold the queue and give it only what its workers can begin.
+        # hold the queue and give it only what it hands to its workers at once.
         self._feeders = ThreadPoolExecutor(2 * workers)
+        self._given: set[Future[Outcome]] = set()
 
     def evaluate(
         self, sources: Sequence[str], exams: Sequence[Exam]
@@ -98,6 +108,7 @@ class Pool:
         with self._lock:
             self._is_closed = True
         self._feeders.shutdown(wait=False, cancel_futures=True)
+        _wait_until_begun(self._given)
         _shut_down(self._executor)
         self._feeders.shutdown()
 
@@ -128,7 +139,7 @@ class Pool:
         for _ in range(ATTEMPTS):
             executor = self._executor
             try:
-                return executor.submit(_judge, task).result()
+                return self._given_to(executor, task).result()
             except BrokenExecutor as error:
                 cause = error
                 self._replace(executor)
@@ -137,6 +148,16 @@ class Pool:
             f"{task.exam.scenario.name}; it was not scored: look for a lack of memory, "
             "then resume"
         ) from cause
+
+    def _given_to(self, executor: Executor, task: Task) -> "Future[Outcome]":
+        """The task's future; raises ``CancelledError`` once the pool is closed."""
+        with self._lock:
+            if self._is_closed:
+                raise CancelledError
+            future = executor.submit(_judge, task)
+            self._given.add(future)
+        future.add_done_callback(self._given.discard)
+        return future
 
     def _replace(self, broken: Executor) -> None:
         """Start new workers, unless that was done since ``broken`` broke."""
@@ -177,6 +198,15 @@ def _executor(workers: int) -> Executor:
             env=_ONE_THREAD,
         ),
     )
+
+
+def _wait_until_begun(given: "set[Future[Outcome]]") -> None:
+    """Wait until loky's own queue is empty: it trips over what is in it at its end."""
+    deadline = time.monotonic() + HAND_OVER_S
+    while time.monotonic() < deadline and any(
+        not (future.running() or future.done()) for future in given.copy()
+    ):
+        time.sleep(0.001)
 
 
 def _shut_down(executor: Executor) -> None:

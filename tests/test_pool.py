@@ -2,6 +2,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,16 @@ def test_a_closed_pool_leaves_no_process_though_work_was_in_hand():
         work = pool.evaluate([HONEST] + [hook(SPIN)] * 20, EXAMS)
         next(work)
     wait_until(lambda: not tracked(below(os.getpid()) - before))
+
+
+def test_a_pool_closed_while_work_is_handed_over_ends_in_order(monkeypatch):
+    failed = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    for delay_s in (0, 0.001, 0.003, 0.01) * 4:
+        with Pool("scheduling", 2, "rlimits", LIMITS) as pool:
+            pool.evaluate([HONEST] * 20, EXAMS)
+            time.sleep(delay_s)
+    assert not failed
 
 
 def test_a_killed_driver_leaves_no_process_within_two_seconds():
