@@ -1,5 +1,6 @@
 """The scenarios of a split: load regimes times seeds of one workload on one service."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evaluators.calibration.step_time import StepTime
@@ -9,6 +10,8 @@ from evaluators.workloads.workload import Workload
 
 REGIMES = (0.5, 0.8, 1.0, 1.2)
 """Load as multiples of the capacity of the engine's own rules."""
+FIRST_SEED: Mapping[Split, int] = {"train": 0, "validation": 10_000, "held_out": 20_000}
+"""Splits count their seeds from different numbers, so that none can be mistaken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def draw_split(
     No two scenarios share a seed, and a larger plan begins with the smaller one's.
     Raises ``ValueError`` when the workload cannot give so many requests.
     """
-    numbered = enumerate(plan.regimes * plan.seeds)
+    numbered = enumerate(plan.regimes * plan.seeds, FIRST_SEED[split])
     return tuple(
         Scenario(
             name=f"{workload.name}/{regime}x/seed {seed}",
