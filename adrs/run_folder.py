@@ -8,10 +8,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from adrs.archive import Archive
-
 JOURNAL, CONTROL = "journal.jsonl", "control.jsonl"
 CONFIG, REPLIES, WINNER = "config.json", "replies.jsonl", "winner.py"
+SUMMARY = "summary.txt"
+"""Written last: a run without it goes on, and shows and reports its end again."""
 INCIDENTAL = ("run", "workers", "tracking", "data")
 """Sections that do not change what is found, only where and how fast."""
 
@@ -31,6 +31,12 @@ class RunFolder:
     def name(self) -> str:
         """Name that resumes it: ``run=NAME``."""
         return self.path.name
+
+    def finish(self, summary: str) -> None:
+        """Keep what the run came to; from now on it is finished."""
+        part = self.path / f".{SUMMARY}"
+        part.write_text(summary + "\n", encoding="utf-8")
+        part.replace(self.path / SUMMARY)
 
 
 def claim(runs: Path, settings: Mapping[str, Any], problem: str) -> RunFolder:
@@ -57,11 +63,8 @@ def claim(runs: Path, settings: Mapping[str, Any], problem: str) -> RunFolder:
 
 
 def is_finished(path: Path) -> bool:
-    """Whether the run in this folder has its verdict."""
-    if not (path / JOURNAL).exists():
-        return False
-    with Archive.read(path / JOURNAL) as archive:
-        return any(event.kind == "verdict" for event in archive.events)
+    """Whether the run in this folder came to its end, and said so."""
+    return (path / SUMMARY).exists()
 
 
 def _begin(path: Path, config: str) -> None:

@@ -162,8 +162,9 @@ def _write(client: Any, experiment: str, report: Report) -> None:  # noqa: ANN40
     for file in report.files:
         client.log_artifact(parent.info.run_id, str(file))
     for entry in report.entries:
-        if find("adrs.key", _key(report, entry)) is None:
-            _write_entry(client, parent, report, entry)
+        begun = find("adrs.key", _key(report, entry))
+        if begun is None or begun.info.status != "FINISHED":
+            _write_entry(client, parent, report, entry, begun)
     if report.winner is not None:
         won = next(e for e in report.entries if e.candidate_id == report.winner)
         _register(client, find("adrs.key", _key(report, won)), report, won)
@@ -205,10 +206,17 @@ def _params(report: Report) -> list[Any]:
     return [Param(key, str(value)[:500]) for key, value in report.settings.items()]
 
 
-def _write_entry(client: Any, parent: Any, report: Report, entry: Entry) -> None:  # noqa: ANN401
+def _write_entry(
+    client: Any,  # noqa: ANN401
+    parent: Any,  # noqa: ANN401
+    report: Report,
+    entry: Entry,
+    begun: Any,  # noqa: ANN401
+) -> None:
+    """Write a child run; ``begun`` is one whose writer was killed, or None."""
     from mlflow.entities import Metric  # noqa: PLC0415 (as above)
 
-    run = client.create_run(
+    run = begun or client.create_run(
         parent.info.experiment_id,
         run_name=f"{entry.candidate_id[:8]} {entry.name}"[:120],
         tags={
@@ -244,20 +252,23 @@ def _register(client: Any, run: Any, report: Report, won: Entry) -> None:  # noq
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     filters = f"name = '{name}' and run_id = '{run.info.run_id}'"
-    if client.search_model_versions(filters):
-        return
+    made = client.search_model_versions(filters)
     score = won.metrics["validation"]
-    version = client.create_model_version(
-        name,
-        source=f"runs:/{run.info.run_id}/policy",
-        run_id=run.info.run_id,
-        tags={
-            **won.tags,
-            "candidate": won.candidate_id,
-            "campaign": report.name,
-            "validation": repr(score),
-        },
-        description=won.name,
+    version = (
+        made[0]
+        if made
+        else client.create_model_version(
+            name,
+            source=f"runs:/{run.info.run_id}/policy",
+            run_id=run.info.run_id,
+            tags={
+                **won.tags,
+                "candidate": won.candidate_id,
+                "campaign": report.name,
+                "validation": repr(score),
+            },
+            description=won.name,
+        )
     )
     holder = client.get_registered_model(name).aliases.get("champion")
     if holder is not None:

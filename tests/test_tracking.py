@@ -119,6 +119,24 @@ def test_a_campaign_that_was_stopped_is_marked_so_and_finishes_later(runs):
     assert [run.info.status for run in found] == ["FINISHED"]
 
 
+def test_a_report_that_was_cut_off_is_completed_by_the_next(tmp_path):
+    tracker = Tracker(tmp_path)
+    tracker.report(report(tmp_path))
+    client = tracker.wait()
+    child = runs_of(client, tmp_path, "tags.arm = 'evolved'")[0].info.run_id
+    client.update_run(child, status="RUNNING")
+    client.delete_registered_model_alias("adrs.scheduling", "champion")
+    policy = next((tmp_path / "artifacts").rglob(f"{child}/**/policy.py"))
+    policy.unlink()
+    tracker.report(report(tmp_path))
+    assert policy.exists()
+    assert client.get_run(child).info.status == "FINISHED"
+    assert len(runs_of(client, tmp_path, "tags.ranked = 'true'")) == 2
+    assert len(client.search_model_versions("name = 'adrs.scheduling'")) == 1
+    version = client.get_model_version_by_alias("adrs.scheduling", "champion")
+    assert version.run_id == child
+
+
 def test_a_worse_winner_of_the_same_exams_does_not_take_the_alias(tmp_path):
     tracker = Tracker(tmp_path)
     for campaign, score, champion in (

@@ -86,10 +86,12 @@ def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
     if winner is not None:
         source = archive.candidate(winner.id).source
         (folder.path / WINNER).write_text(source, encoding="utf-8")
-    say(summary.summary(archive, verdict))
+    text = summary.summary(archive, verdict)
+    say(text)
     url = None
     if tracker is not None:
         url = _track(tracker, report(folder, _flat(settings), archive, verdict))
+    folder.finish(text)
     say(_next(settings, folder, url, has_winner=winner is not None))
     return 0
 
@@ -105,8 +107,9 @@ def _verdict(bench: Bench, archive: Archive) -> Verdict:
         note("validate | the best of each arm sit exams that no search has seen")
         most = bench.settings.contenders
         verdict = validate(bench.at, bench.pool, archive, control, most)
-    last = max(archive.index.slots) + 1
-    archive.append(Event("verdict", last, verdict.facts()))
+    if not any(event.kind == "verdict" for event in archive.events):
+        last = max(archive.index.slots) + 1
+        archive.append(Event("verdict", last, verdict.facts()))
     return verdict
 
 
