@@ -67,16 +67,27 @@ class Replies:
         return key in self._keys
 
     def add(self, model: str, key: Key, messages: str, answer: Answer) -> None:
-        """Keep an answer; on disk when this returns."""
-        line = json.dumps(_row(model, key, messages, answer)) + "\n"
-        with self._lock, self.path.open("r+b") as file:
-            file.truncate(self._whole_bytes)
-            file.seek(self._whole_bytes)
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        """Keep an answer; on disk when this returns. ``OSError`` when it cannot be."""
+        line = (json.dumps(_row(model, key, messages, answer)) + "\n").encode()
+        with self._lock:
+            try:
+                self._write(line)
+            except OSError as error:
+                raise OSError(
+                    f"cannot keep a reply in {self.path}: {error.strerror}; what is "
+                    "recorded is safe, the same command goes on from there"
+                ) from None
             self._whole_bytes += len(line)
             self._index(key, messages, answer)
+
+    def _write(self, line: bytes) -> None:
+        with self.path.open("r+b", buffering=0) as file:
+            file.truncate(self._whole_bytes)
+            file.seek(self._whole_bytes)
+            view = memoryview(line)
+            while view:
+                view = view[file.write(view) :]
+            os.fsync(file.fileno())
 
     def _load(self, line: bytes, number: int) -> None:
         try:

@@ -1,0 +1,135 @@
+"""kill -9 at any moment: nothing recorded is lost, nothing runs on, it resumes."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from evaluators.confine import adopt_orphans
+from tests.acceptance.command import ENVIRONMENT, SHORT, evolve, records, words
+from tests.test_sandbox import below, wait_until
+
+KILLS = 20
+JOURNALS = ("journal.jsonl", "control.jsonl")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("kills")
+
+
+@pytest.fixture(scope="module")
+def replies(place):
+    """What the offline model said in a run, and that run."""
+    done = evolve("run=offline", "budget.evaluations=12", cwd=place)
+    assert done.returncode == 0, done.stderr
+    return place / "runs/offline/replies.jsonl"
+
+
+@pytest.fixture
+def orphans():
+    """Everything that a killed child leaves becomes ours, wherever it hides."""
+    adopt_orphans()
+    return below(os.getpid())
+
+
+def alive(process):
+    """Whether it runs; a child of ours that has ended is buried."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    state, parent = stat.rpartition(")")[2].split()[:2]
+    if state == "Z" and int(parent) == os.getpid():
+        os.waitpid(process, os.WNOHANG)
+    return state != "Z"
+
+
+def killed(typed, place, after_s):
+    """Kill the run after that time; whether it had not ended, and what it said."""
+    with (place / "said.txt").open("w") as said:
+        process = subprocess.Popen(
+            words("evolve", *SHORT, *typed),
+            cwd=place,
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+        try:
+            process.wait(after_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        code = process.wait()
+    assert code in (0, -signal.SIGKILL), (place / "said.txt").read_text()
+    return code != 0, (place / "said.txt").read_text()
+
+
+def whole_lines(folder):
+    """The lines of the two journals that end, as they are on the disk."""
+    found = {}
+    for name in JOURNALS:
+        path = folder / name
+        data = path.read_bytes() if path.exists() else b""
+        found[name] = data[: data.rfind(b"\n") + 1]
+    return found
+
+
+def test_a_run_killed_before_its_last_word_says_and_reports_it_again(place, replies):
+    folder = replies.parent
+    before = whole_lines(folder)
+    (folder / "summary.txt").rename(place / "summary.txt")
+    (folder / "winner.py").unlink()
+    again = evolve("run=offline", "budget.evaluations=12", cwd=place)
+    assert again.returncode == 0, again.stderr
+    assert "resuming run offline after" in again.stderr
+    assert whole_lines(folder) == before
+    assert (folder / "winner.py").exists()
+    said = (folder / "summary.txt").read_text()
+    assert said == (place / "summary.txt").read_text()
+    assert again.stdout.startswith(said)
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_journals_in_another_folder(place, replies):
+    other = place / "elsewhere"
+    other.mkdir()
+    typed = ("run=x", "budget.evaluations=12", "workers=1")
+    assert evolve(*typed, cwd=other).returncode == 0
+    assert whole_lines(other / "runs/x") == whole_lines(replies.parent)
+
+
+@pytest.mark.slow
+def test_twenty_kills_lose_nothing_and_leave_nothing(place, replies, orphans):
+    typed = ("llm=recorded", f"llm.path={replies}", "budget.evaluations=12")
+    started_s = time.monotonic()
+    done = evolve(*typed, "run=whole", cwd=place)
+    whole_s = time.monotonic() - started_s
+    assert done.returncode == 0, done.stderr
+    expected = whole_lines(place / "runs/whole")
+    moments = random.Random(20)
+    n_kills = n_runs = 0
+    while n_kills < KILLS:
+        n_runs += 1
+        name = f"killed-{n_runs}"
+        folder = place / "runs" / name
+        is_over = False
+        while not is_over:
+            before = whole_lines(folder)
+            after_s = moments.uniform(0.05, whole_s)
+            was_killed, said = killed((*typed, f"run={name}"), place, after_s)
+            after = whole_lines(folder)
+            assert all(after[j].startswith(before[j]) for j in JOURNALS)
+            if before["journal.jsonl"] and said:
+                assert said.startswith(f"resuming run {name} after")
+            wait_until(lambda: not any(map(alive, below(os.getpid()) - orphans)), 2.0)
+            n_kills += was_killed
+            is_over = not was_killed
+            lines = [after[j].count(b"\n") for j in JOURNALS]
+            print(f"{name}: after {after_s:.2f} s, lines {lines}, {was_killed=}")
+        assert whole_lines(folder) == expected
+        assert records(folder / "journal.jsonl")[-1]["kind"] == "verdict"
+    print(f"{n_kills} kills over {n_runs} runs of {whole_s:.1f} s")
