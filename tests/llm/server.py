@@ -45,14 +45,14 @@ def error(
 class Server:
     """Gives the responses of a script in turn, the last one for ever after."""
 
-    def __init__(self, *script: Response) -> None:
+    def __init__(self, *script: Response, port: int = 0) -> None:
         self.asked: list[dict[str, Any]] = []
         self.asked_at_s: list[float] = []
         self.most_at_once = 0
         self._at_once = 0
         self._script = script
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self._respond))
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self._respond))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 

@@ -1,0 +1,84 @@
+"""Broken and cheating candidates, as a file and as what a model says."""
+
+import pytest
+
+from tests import attacks
+from tests.acceptance.command import SMALL, adrs, evolve, good, records, reply
+
+BAD = {
+    **{
+        name: attacks.HANGS[name]
+        for name in ("hangs in a hook", "hangs in its constructor", "stops itself")
+    },
+    **{
+        name: attacks.ENDS[name]
+        for name in (
+            "aborts",
+            "exits without a word",
+            "closes its connection",
+            "kills the process above it",
+        )
+    },
+    **{
+        name: attacks.FLOODS[name]
+        for name in ("eats memory in numpy", "prints without end", "writes a file")
+    },
+    **{
+        name: attacks.LIES[name]
+        for name in (
+            "answers before it is asked",
+            "sends a short frame",
+            "claims a failure that only we may tell",
+        )
+    },
+    **{name: attacks.NONSENSE[name] for name in ("nan", "a wrong shape", "None")},
+    **{
+        name: attacks.TEACHABLE[name]
+        for name in ("a barred import", "an error at import", "an ask of nobody's")
+    },
+}
+LIMITS = ("limits.cpu_s=0.3", "limits.wall_s=1", "limits.memory_bytes=67108864")
+HONEST = [good(factor) for factor in (400.0, 150.0, 60.0)]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("attack", BAD.values(), ids=BAD)
+def test_a_bad_file_gets_a_typed_failure(tmp_path, attack):
+    (tmp_path / "bad.py").write_text(attack.source)
+    typed = (*SMALL, *LIMITS, "problem.regimes=[1.0]", "problem.validation_seeds=1")
+    done = adrs("score", "bad.py", *typed, cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"{attack.kind}: " in done.stdout
+    assert attack.says in done.stdout
+    assert "score 0.0000 over 1 scenarios" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def campaign(place, name, sources):
+    """Outcomes of every policy that a run was told, by its source."""
+    (place / f"{name}.txt").write_text("\n%%\n".join(map(reply, sources)))
+    typed = ("llm=scripted", f"llm.path={place}/{name}.txt", f"run={name}")
+    typed += (*LIMITS, "search.slots=1", f"budget.evaluations={len(sources)}")
+    done = evolve(*typed, cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    found = records(place / f"runs/{name}/journal.jsonl")
+    proposed = [r["candidate"] for r in found if r["record"] == "proposed"]
+    outcomes = {r["candidate"]: r["outcomes"] for r in found if r["record"] == "trial"}
+    return {made["source"].strip(): outcomes[made["id"]] for made in proposed}
+
+
+def test_bad_candidates_of_a_campaign_fail_by_kind_and_harm_no_neighbour(tmp_path):
+    mixed = []
+    for number, attack in enumerate(BAD.values()):
+        mixed.append(attack.source)
+        mixed += HONEST[number // 2 : number // 2 + 1] if number % 2 else []
+    alone = campaign(tmp_path, "alone", HONEST)
+    among = campaign(tmp_path, "among", mixed)
+    for name, attack in BAD.items():
+        kinds = {o["failure"][0] for o in among[attack.source.strip()]}
+        assert kinds == {attack.kind}, name
+    for source in HONEST:
+        assert among[source.strip()] == alone[source.strip()]
+        assert all("failure" not in outcome for outcome in among[source.strip()])
