@@ -34,7 +34,11 @@ BAD = {
     **{name: attacks.NONSENSE[name] for name in ("nan", "a wrong shape", "None")},
     **{
         name: attacks.TEACHABLE[name]
-        for name in ("a barred import", "an error at import", "an ask of nobody's")
+        for name in (
+            "a barred import",
+            "a constructor that raises",
+            "an ask of nobody's",
+        )
     },
 }
 LIMITS = ("limits.cpu_s=0.3", "limits.wall_s=1", "limits.memory_bytes=67108864")
@@ -56,7 +60,7 @@ def test_a_bad_file_gets_a_typed_failure(tmp_path, attack):
 
 
 def campaign(place, name, sources):
-    """Outcomes of every policy that a run was told, by its source."""
+    """Outcomes of every policy that a run evaluated by its source."""
     (place / f"{name}.txt").write_text("\n%%\n".join(map(reply, sources)))
     typed = ("llm=scripted", f"llm.path={place}/{name}.txt", f"run={name}")
     typed += (*LIMITS, "search.slots=1", f"budget.evaluations={len(sources)}")
@@ -77,8 +81,8 @@ def test_bad_candidates_of_a_campaign_fail_by_kind_and_harm_no_neighbour(tmp_pat
     alone = campaign(tmp_path, "alone", HONEST)
     among = campaign(tmp_path, "among", mixed)
     for name, attack in BAD.items():
-        kinds = {o["failure"][0] for o in among[attack.source.strip()]}
-        assert kinds == {attack.kind}, name
+        outcomes = among[attack.source.strip()]
+        assert {o["failure"][0] for o in outcomes} == {attack.kind}, name
     for source in HONEST:
         assert among[source.strip()] == alone[source.strip()]
         assert all("failure" not in outcome for outcome in among[source.strip()])

@@ -5,13 +5,15 @@ import random
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from evaluators.confine import adopt_orphans
 from tests.acceptance.command import ENVIRONMENT, SHORT, evolve, records, words
-from tests.test_sandbox import below, wait_until
+from tests.test_pool import command
+from tests.test_sandbox import below, processes, wait_until
 
 KILLS = 20
 JOURNALS = ("journal.jsonl", "control.jsonl")
@@ -133,3 +135,37 @@ def test_twenty_kills_lose_nothing_and_leave_nothing(place, replies, orphans):
         assert whole_lines(folder) == expected
         assert records(folder / "journal.jsonl")[-1]["kind"] == "verdict"
     print(f"{n_kills} kills over {n_runs} runs of {whole_s:.1f} s")
+
+
+def helpers(driver):
+    """Workers of a run and the processes that they fork policies from."""
+    parents = processes()
+    workers = {p for p in below(driver) if "popen_loky" in command(p)}
+    return workers | {p for p in below(driver) if parents.get(p) in workers}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_workers_delay_a_run_and_change_nothing(place, replies, seed):
+    typed = ("budget.evaluations=12", f"run=workers-{seed}")
+    moments = random.Random(seed)
+    process = subprocess.Popen(
+        words("evolve", *SHORT, *typed),
+        cwd=place,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    n_kills = 0
+    while process.poll() is None and n_kills < 6:
+        time.sleep(moments.uniform(0.3, 1.0))
+        for helper in sorted(helpers(process.pid))[: moments.randint(0, 2)]:
+            with suppress(ProcessLookupError):
+                os.kill(helper, signal.SIGKILL)
+                n_kills += 1
+    _, said = process.communicate(timeout=120)
+    assert n_kills
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert whole_lines(place / f"runs/workers-{seed}") == whole_lines(replies.parent)

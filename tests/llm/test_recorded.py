@@ -1,7 +1,10 @@
 """Claims about keeping replies and replaying them."""
 
 import json
+import resource
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -119,3 +122,34 @@ def test_a_file_of_something_else_is_refused_by_line(tmp_path: Path) -> None:
         recorded.build(PROBLEM, 0, path=str(path))
     with pytest.raises(FileNotFoundError):
         recorded.build(PROBLEM, 0, path=str(tmp_path / "absent"))
+
+
+@contextmanager
+def full_disk(n_bytes: int) -> Iterator[None]:
+    """No file of this process can grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_reply_that_finds_no_room_is_named_and_harms_no_other(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "replies.jsonl"
+    kept = recorded.record(Costly(), path)
+    first = kept.complete(said("hi"), KEYS[0])
+    with (
+        full_disk(path.stat().st_size + 20),
+        pytest.raises(OSError, match=r"cannot keep a reply in .*replies\.jsonl"),
+    ):
+        kept.complete(said("hi"), KEYS[1])
+    assert (
+        recorded.build(PROBLEM, 0, path=str(path)).complete(said("hi"), KEYS[0])
+        == first
+    )
+    second = kept.complete(said("hi"), KEYS[1])
+    replay = recorded.build(PROBLEM, 0, path=str(path))
+    assert [replay.complete(said("hi"), key) for key in KEYS[:2]] == [first, second]
