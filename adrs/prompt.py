@@ -15,6 +15,7 @@ from adrs.candidate import Trial
 from adrs.edit import DIVIDE, REPLACE, SEARCH
 from adrs.llm.model import Message
 from evaluators.evaluation import Outcome
+from evaluators.load import IMPORTS
 from evaluators.problem import Hook, Problem
 
 RECENT = 50
@@ -89,6 +90,7 @@ def _system(problem: Problem) -> str:
         for name, columns in problem.views.items()
     )
     hooks = "\n".join(map(_hook, problem.hooks))
+    imports = ", ".join(name for name in IMPORTS if not name.startswith("_"))
     return f"""\
 You improve policies for the problem "{problem.name}".
 
@@ -96,9 +98,11 @@ You improve policies for the problem "{problem.name}".
 
 # What a policy is
 
-One Python file: a docstring whose first line says the idea, imports of numpy and math
+One Python file: a docstring whose first line says the idea, imports of {imports}
 only, and one class without a base class that has some of these hooks. Tunables are
 class attributes with their unit in a comment; state, if any, is made in `__init__`.
+With `ask = "iteration"` or `ask = SECONDS` as a class attribute it is asked in every
+step, or that often, too.
 
 {hooks}
 

@@ -113,7 +113,7 @@ class RemotePolicy:
         start = {"source": source, "hooks": [_described(hook) for hook in hooks]}
         payload = json.dumps(start).encode()
         has, self.ask, self.holds_back = _start_reply(
-            conversation.ask("the policy", frames.START, payload)
+            conversation.ask("the policy", frames.START, payload), len(hooks)
         )
         self._conversation = conversation
         self._facts: EngineFacts | None = None
@@ -190,9 +190,9 @@ def _answer(frame: frames.Frame, nonce: int) -> Parts:
     raise PolicyError(cast(FailureKind, FAILURES[code]), message)
 
 
-def _start_reply(parts: Parts) -> tuple[list[int], str | float, bool]:
+def _start_reply(parts: Parts, n_hooks: int) -> tuple[list[int], str | float, bool]:
     """Which hooks there are, 0 or 1 each, the policy's ``ask`` and ``holds_back``."""
-    if [part.shape[1:] for part in parts] != [(), ()] or parts[1].shape != (3,):
+    if [part.shape for part in parts] != [(n_hooks,), (3,)]:
         raise PolicyError("protocol", "the policy: a malformed reply to its start")
     word, seconds, holds = parts[1].tolist()
     if word in range(len(ASK_WORDS)):

@@ -1,10 +1,11 @@
 """One policy on one scenario, in a process of its own that nothing outlives.
 
-Covered at the level "rlimits": the policy's process never held the trace, the hidden
-lengths, the seed or the judge; what it sends is checked as plain numbers; it cannot
-outlast its CPU time, its memory or this process. Not covered, until Landlock and
-seccomp are applied in ``evaluators.confine``: reading files, the network, and reaching
-into other processes of the same user.
+Covered at the level "rlimits": the policy's process never held the trace or the hidden
+lengths; what it sends is checked as plain numbers; it cannot outlast its CPU time, its
+memory or this process. Not covered, until Landlock and seccomp are applied in
+``evaluators.confine``: reading files, the network, and reaching into other processes of
+the same user. Nor that the seeds of the shipped workloads are public: a policy that
+carries or imports a generator can draw the traces again and know their future.
 """
 
 import functools

@@ -21,7 +21,7 @@ from evaluators import frames
 from evaluators.confine import POLICY_DESCRIPTOR
 from evaluators.evaluation import FailureKind, PolicyError
 from evaluators.load import described, hooks_of, load_policy
-from evaluators.problem import Hook, arguments
+from evaluators.problem import Hook, arguments, numbers
 from evaluators.views import (
     Engine,
     EngineFacts,
@@ -181,12 +181,7 @@ def _plain(hook: Hook, answer: object) -> Parts:
 
 
 def _numbers(name: str, value: object) -> NDArray[Any]:
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError):
-        raise PolicyError("decision", f"{name} returned a ragged list") from None
-    if array.dtype.kind not in "biuf":
-        raise PolicyError("decision", f"{name} returned {array.dtype}; need numbers")
+    array = numbers(value, name)
     if array.ndim > 2 or array.size * 16 > frames.MAX_ANSWER_BYTES:
         raise PolicyError("decision", f"{name} returned shape {array.shape}")
     exact = array.dtype.kind in "bi" or array.dtype.itemsize < 8

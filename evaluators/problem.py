@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
-from evaluators.evaluation import Outcome
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.evaluation import Outcome, PolicyError
 from evaluators.scenario import Scenario
 from evaluators.views import Column
 
@@ -32,6 +35,20 @@ def arguments(hooks: Sequence[Hook]) -> tuple[str, ...]:
     """Names of the views that some hooks are given together, "engine" last."""
     names = {name for hook in hooks for name in hook.arguments}
     return tuple(sorted(names, key=lambda name: (name == "engine", name)))
+
+
+def numbers(answer: object, hook: str) -> NDArray[Any]:
+    """What a hook returned as an array; ``PolicyError`` "decision" if it is no numbers.
+
+    Booleans, integers and floats are; strings, objects and ragged lists are not.
+    """
+    try:
+        array = np.asarray(answer)
+    except (TypeError, ValueError):
+        raise PolicyError("decision", f"{hook} returned a ragged list") from None
+    if array.dtype.kind not in "biuf":
+        raise PolicyError("decision", f"{hook} returned {array.dtype}; need numbers")
+    return array
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,6 @@ class Deployment:
     max_running: int = 256
     max_step_tokens: int = 2048
     reserve_full_prompt: bool = True
-    engine: str = "vllm-0.32"
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` naming the first size below 1."""
@@ -60,7 +59,8 @@ class Scenario:
 
     ``regime`` is the load as a multiple of the reference policy's capacity;
     ``calibration`` names the step-time model and whether it was measured;
-    ``prediction_error`` is the standard deviation of log(predicted / true output).
+    ``prediction_error`` is the standard deviation of log(predicted / true output);
+    ``n_tenants`` is how many customers the service has, 0 for those in the trace.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Scenario:
     classes: tuple[ServiceClass, ...]
     calibration: str
     prediction_error: float = 0.0
+    n_tenants: int = 0
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` when a request names a class that has no objectives."""

@@ -69,6 +69,7 @@ def draw_split(
             classes=service.classes,
             calibration=service.calibration,
             prediction_error=workload.prediction_error,
+            n_tenants=workload.n_tenants,
         )
         for seed, regime in numbered
     )

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluators.evaluation import PolicyError
-from evaluators.problem import Hook
+from evaluators.problem import Hook, numbers
 from evaluators.views import Engine, Floats, Ints, Requests, Running, Waiting
 
 HOOKS = (
@@ -180,7 +179,7 @@ class Policy:
 
 def checked_keys(keys: object, rows: int, hook: str) -> Floats:
     """``keys`` as float64 of shape (rows,); raises ``PolicyError`` "decision"."""
-    array = _numbers(keys, hook)
+    array = numbers(keys, hook)
     if array.shape != (rows,):
         raise PolicyError(
             "decision", f"{hook} returned shape {array.shape}; expected ({rows},)"
@@ -194,7 +193,7 @@ def checked_keys(keys: object, rows: int, hook: str) -> Floats:
 
 def checked_count(value: object, hook: str) -> int:
     """``value`` as an int from 0 to 2**31; raises ``PolicyError`` "decision"."""
-    array = _numbers(value, hook)
+    array = numbers(value, hook)
     if array.shape != () or not np.isfinite(array):
         raise PolicyError("decision", f"{hook} returned {value!r}; expected one number")
     number = float(array)
@@ -218,16 +217,6 @@ def _grants(part: object, rows: int, least: int) -> Ints:
     if array.size and not (array.min() >= least and array.max() < 2**31):
         raise PolicyError("decision", f"schedule grants must be {least} or more")
     return array.astype(np.int64)
-
-
-def _numbers(value: object, hook: str) -> NDArray[Any]:
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError):
-        raise PolicyError("decision", f"{hook} returned a ragged list") from None
-    if array.dtype.kind not in "biuf":
-        raise PolicyError("decision", f"{hook} returned {array.dtype}; need numbers")
-    return array
 
 
 def _hook(policy: object, name: str) -> Callable[..., Any] | None:

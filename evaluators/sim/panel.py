@@ -1,6 +1,5 @@
 """What the engine shows a policy: the public table, and views of it as of now."""
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -78,8 +77,8 @@ class Panel:
 
 
 def n_tenants(scenario: Scenario) -> int:
-    """Tenants of a scenario: one more than the highest index in its trace."""
-    return int(scenario.trace.tenant.max()) + 1
+    """Tenants of a scenario, whether or not any of their requests has arrived."""
+    return max(scenario.n_tenants, int(scenario.trace.tenant.max()) + 1)
 
 
 def oversized(scenario: Scenario) -> list[int]:
@@ -96,7 +95,7 @@ def oversized(scenario: Scenario) -> list[int]:
 def _table(scenario: Scenario) -> Table:
     trace = scenario.trace
     table = Table(len(trace))
-    table.ints[0] = opaque_ids(scenario.name, len(trace))
+    table.ints[0] = opaque_ids(len(trace))
     for i, name in enumerate(
         ("prompt_tokens", "predicted_tokens", "tenant", "slo_class"), 1
     ):
@@ -129,15 +128,17 @@ def _facts(scenario: Scenario) -> EngineFacts:
     return EngineFacts(np.array(constants, dtype=np.float64), columns)
 
 
-def opaque_ids(name: str, rows: int) -> Ints:
-    """Distinct ids below 2**53 that say nothing of a row's place in the trace.
+def opaque_ids(rows: int) -> Ints:
+    """Distinct ids below 2**53, the same for every trace, so that they tell it not.
 
-    A bijection keyed by the scenario's name: the finaliser of SplitMix64 (Steele et al.
-    2014) in 53-bit arithmetic, where xor-shifts and odd factors stay invertible.
+    A bijection of the order of arrival that scatters it: the finaliser of SplitMix64
+    (Steele et al. 2014) in 53-bit arithmetic, where xor-shifts and odd factors stay
+    invertible.
     """
-    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
     mask = np.uint64((1 << 53) - 1)
-    value = (np.arange(rows, dtype=np.uint64) + np.uint64(key & int(mask))) & mask
+    value = (
+        np.arange(1, rows + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    ) & mask
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         value ^= value >> np.uint64(shift)
         value = (value * np.uint64(factor)) & mask

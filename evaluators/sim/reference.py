@@ -77,13 +77,16 @@ class PlainEngine:
             if self.skips:
                 skip_equal_steps(self, work)
             self._compute(work)
-        elif self.arrivals:
-            self.now_ps = self._next_arrival_ps()
-        elif not self.dirty:
-            raise PolicyError("no_progress", "the plan runs nothing, nothing arrives")
         else:
-            self.progress.spend(1, 0)
+            self._wait()
         return True
+
+    def _wait(self) -> None:
+        """Nothing runs by the plan's own choice: go to what may change its mind."""
+        self.progress.spend(1, 0)
+        self.now_ps = max(self.now_ps, self.next_event_ps() or 0)
+        if self.next_event_ps() is None and not self.dirty:
+            raise PolicyError("no_progress", "the plan runs nothing, nothing arrives")
 
     def result(self) -> Run:
         """What happened, once ``advance`` has said that nothing follows."""
@@ -109,8 +112,7 @@ class PlainEngine:
             self.dirty = True
         period = self.policy.ask
         if period is not None and self.now_ps >= self.next_ask_ps:
-            self.next_ask_ps = self.now_ps + int(period * PS_PER_S)
-            self.dirty = True
+            self.next_ask_ps, self.dirty = self.now_ps + int(period * PS_PER_S), True
 
     def _ask(self) -> None:
         due, self.dirty = self.dirty, False

@@ -56,7 +56,7 @@ class Replay:
 
     name: str
     read: Callable[[], Recording]
-    tenants: int
+    n_tenants: int
     prediction_error: float
 
     def draw(
@@ -96,7 +96,7 @@ class Replay:
             purpose: stream(seed, self.name, part, purpose)
             for purpose in ("tenant", "class", "prediction")
         }
-        shares = zipf_shares(self.tenants)
+        shares = zipf_shares(self.n_tenants)
         is_long = (prompt > INTERACTIVE_PROMPT_TOKENS).astype(np.int64)
         interactive = np.array(INTERACTIVE_SHARES)[is_long]
         is_interactive = random["class"].random(len(prompt)) < interactive
@@ -107,7 +107,7 @@ class Replay:
             predicted_tokens=predicted(
                 output, self.prediction_error, random["prediction"]
             ),
-            tenant=random["tenant"].choice(self.tenants, len(prompt), p=shares),
+            tenant=random["tenant"].choice(self.n_tenants, len(prompt), p=shares),
             slo_class=np.where(is_interactive, INTERACTIVE, RELAXED),
         )
 

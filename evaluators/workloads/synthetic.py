@@ -69,6 +69,11 @@ class Synthetic:
     prediction_error: float
     tenants: tuple[Tenant, ...]
 
+    @property
+    def n_tenants(self) -> int:
+        """See ``Workload``."""
+        return len(self.tenants)
+
     def draw(
         self, split: Split, seed: int, rate_per_s: float, n_requests: int
     ) -> Trace:

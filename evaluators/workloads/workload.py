@@ -21,6 +21,11 @@ class Workload(Protocol):
     name: str
     prediction_error: float
 
+    @property
+    def n_tenants(self) -> int:
+        """How many customers the service has."""
+        ...
+
     def draw(
         self, split: Split, seed: int, rate_per_s: float, n_requests: int
     ) -> Trace:

@@ -114,6 +114,17 @@ FLOODS = {
     ),
 }
 
+FORGED_START = f"""{OS}
+at = os.sys._getframe()
+while "frame" not in at.f_locals:
+    at = at.f_back
+frames = os.sys.modules["evaluators.frames"]
+channel = frames.Channel(os.sys.modules["socket"].socket(fileno=os.dup(3)), 1 << 20)
+few = np.ones(2, dtype=np.int64), np.zeros(3)
+channel.send(at.f_locals["frame"].nonce, frames.ANSWER, frames.pack(few))
+"""
+"""Answers with the right nonce, found in the frames above, before it is asked more."""
+
 LIES = {
     "answers before it is asked": Attack(
         hook(
@@ -145,6 +156,9 @@ LIES = {
         ),
         "protocol",
         "error of kind",
+    ),
+    "forges the reply to its start": Attack(
+        hook(ANSWER, head=FORGED_START), "protocol", "reply to its start"
     ),
     "leaves a process behind": Attack(
         hook(
