@@ -20,7 +20,7 @@ def recorded(n=N, stamp_s=0.0, every_s=1.0):
 
 def replay(recording=None):
     recording = recording or recorded()
-    return Replay("test", lambda: recording, tenants=5, prediction_error=0.5)
+    return Replay("test", lambda: recording, n_tenants=5, prediction_error=0.5)
 
 
 @pytest.mark.parametrize(
