@@ -4,11 +4,13 @@ The only writer of the store and the only importer of ``mlflow``. Nothing reads 
 store back: the journals under ``runs/`` are the truth, this is a way to browse them.
 """
 
+import fcntl
 import json
 import logging
 import os
+import shutil
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -96,7 +98,7 @@ class Tracker:
 
 
 def _client(runs: Path) -> Any:  # noqa: ANN401 (as above)
-    """A client of the store, made with its schema if it is not there."""
+    """A client of the store, which is made if it is not there."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -104,12 +106,26 @@ def _client(runs: Path) -> Any:  # noqa: ANN401 (as above)
     from mlflow import MlflowClient  # noqa: PLC0415 (one second and 160 MB)
 
     runs.mkdir(parents=True, exist_ok=True)
+    _ensure_schema(MlflowClient, runs)
     client = MlflowClient(database(runs), registry_uri=database(runs))
     client.search_experiments(max_results=1)
-    with sqlite3.connect(runs / "mlflow.db") as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()
     return client
+
+
+def _ensure_schema(client: Callable[[str], Any], runs: Path) -> None:
+    """Make the store elsewhere and move it: a schema cut off half-way opens no more."""
+    file, new = runs / "mlflow.db", runs / ".new"
+    with (runs / ".mlflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir()
+            client(database(new)).search_experiments(max_results=1)
+            (new / "mlflow.db").rename(file)
+            new.rmdir()
+        with sqlite3.connect(file) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.close()
 
 
 def _refusals() -> tuple[type[Exception], ...]:

@@ -2,12 +2,15 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
 from adrs.browse import experiment_id, shared_view
 from adrs.tracking import Entry, Report, Tracker, TrackingError
+from tests.acceptance.command import limited
 
 SEED, ELITE = "a" * 16, "b" * 16
 
@@ -117,6 +120,29 @@ def test_a_campaign_that_was_stopped_is_marked_so_and_finishes_later(runs):
     tracker.report(report(runs, campaign_id="stopped"))
     found = runs_of(tracker.wait(), runs, "tags.`adrs.campaign_id` = 'stopped'")
     assert [run.info.status for run in found] == ["FINISHED"]
+
+
+MAKER = """
+import pathlib, sys
+from adrs.tracking import Tracker
+Tracker(pathlib.Path(sys.argv[1])).wait()
+"""
+
+
+@pytest.mark.parametrize(
+    "n_bytes",
+    [150_000, *(pytest.param(n, marks=pytest.mark.slow) for n in (5000, 400_000))],
+)
+def test_a_store_that_was_half_made_is_made_anew(tmp_path, n_bytes):
+    maker = subprocess.run(
+        [sys.executable, "-c", MAKER, tmp_path],
+        preexec_fn=limited(n_bytes),
+        capture_output=True,
+        text=True,
+    )
+    assert "disk I/O error" in maker.stderr
+    Tracker(tmp_path).report(report(tmp_path))
+    assert not (tmp_path / ".new").exists()
 
 
 def test_a_report_that_was_cut_off_is_completed_by_the_next(tmp_path):

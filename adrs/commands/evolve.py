@@ -91,7 +91,8 @@ def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
     url = None
     if tracker is not None:
         url = _track(tracker, report(folder, _flat(settings), archive, verdict))
-    folder.finish(text)
+    if tracker is None or url is not None:
+        folder.finish(text)
     say(_next(settings, folder, url, has_winner=winner is not None))
     return 0
 
@@ -200,7 +201,10 @@ def _track(tracker: Tracker, made: Report) -> str | None:
     try:
         return tracker.report(made)
     except TrackingError as error:
-        note(f"not on the MLflow leaderboard: {error}; the journal has everything")
+        note(
+            f"not on the MLflow leaderboard: {error}; the journal has everything, the "
+            "same command tries again"
+        )
         return None
 
 

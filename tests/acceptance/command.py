@@ -1,7 +1,9 @@
 """The command line as it is typed, in small; and what it leaves on the machine."""
 
+import functools
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +67,9 @@ def good(factor):
 
 def is_one_line(said):
     return said.count("\n") == 1 and "Traceback" not in said
+
+
+def limited(n_bytes):
+    """What makes a process see a disk that is full at so many bytes a file."""
+    limits = (n_bytes, n_bytes)
+    return functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, limits)

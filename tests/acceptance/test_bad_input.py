@@ -4,12 +4,9 @@ What is mistyped, a place that cannot be written and an endpoint that is not the
 in ``tests/test_main.py`` and ``tests/test_evolve.py``.
 """
 
-import functools
-import resource
-
 import pytest
 
-from tests.acceptance.command import adrs, evolve, is_one_line
+from tests.acceptance.command import adrs, evolve, is_one_line, limited
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 ROWS = "".join(f"2023-11-16 18:17:{s:02}.0000000,{100 + s},20\n" for s in range(60))
@@ -54,12 +51,6 @@ def test_a_broken_trace_ends_a_run_before_it_asks_or_records_anything(tmp_path, 
     assert [line[:5] for line in done.stderr.splitlines()] == ["run a", "error"]
     assert "row 18: ContextTokens is -117" in done.stderr
     assert (tmp_path / "runs/a/journal.jsonl").read_text().count("\n") == 1
-
-
-def limited(n_bytes):
-    """What makes a process see a disk that is full at so many bytes a file."""
-    limits = (n_bytes, n_bytes)
-    return functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.slow

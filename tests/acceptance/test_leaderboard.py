@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.acceptance.command import ENVIRONMENT, SHORT, adrs, evolve, words
+from tests.acceptance.command import ENVIRONMENT, SHORT, adrs, evolve, limited, words
 
 TRACKED = ("tracking=mlflow", "budget.evaluations=8")
 
@@ -114,3 +114,16 @@ def test_an_interrupted_run_is_there_and_becomes_the_finished_one(client, place)
     assert done.returncode == 0, done.stderr
     (parent,), children = campaigns(client, "b")
     assert (parent.info.status, len(children)) == ("FINISHED", 4)
+
+
+def test_a_run_that_found_no_room_in_the_store_is_told_when_there_is(tmp_path):
+    typed = (*TRACKED, "run=a")
+    full = evolve(*typed, cwd=tmp_path, preexec_fn=limited(150_000))
+    assert full.returncode == 0, full.stderr
+    assert full.stderr.count("not on the MLflow leaderboard: ") == 1
+    assert "Traceback" not in full.stderr
+    assert "\nwinner " in "\n" + full.stdout
+    done = evolve(*typed, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "resuming run a" in done.stderr
+    assert "viewStateShareKey=leaderboard" in done.stdout
