@@ -63,9 +63,12 @@ class FastEngine:
         arrivals = self._arrivals
         if self._is_timed or (arrivals and arrivals[-1][0] <= running.now_ps):
             self._arrive()
-        attempt = self._dirty or bool(running.partials)
+        waiting = self._queue.members
+        attempt = (self._dirty and waiting) or running.partials
         if self._dirty:
-            self._ask()
+            self._dirty = False
+            if waiting:
+                self._ask()
         if running.paused or running.decodes.n > self._budget:
             self._walk()
             return True
@@ -104,9 +107,8 @@ class FastEngine:
         return len(self._running.rows) < self._deployment.max_running
 
     def _ask(self) -> None:
-        self._dirty = False
         policy, queue = self._policy, self._queue
-        if not (self._has_slot() and queue.members and policy.answers_admission):
+        if not (self._has_slot() and policy.answers_admission):
             return
         waiting = None
         if isinstance(queue, Ranked):

@@ -1,26 +1,22 @@
 """Collects what happens in a simulation, and makes the ``Run`` of it at the end."""
 
-from typing import NamedTuple
+from array import array
 
 import numpy as np
 
 from evaluators.sim.run import Decision, Run, Steps
 from evaluators.views import Ints
 
-
-class Segment(NamedTuple):
-    """A request emitted one token in every step of the step runs first to last."""
-
-    row: int
-    first: int
-    last: int
+STEP_COLUMNS = 7
 
 
 class Recorder:
     """Append-only record of one simulation over ``rows`` requests.
 
-    The longest gap of a request is the longest step of its segments, looked up once at
-    the end, so that nothing is kept per token.
+    ``steps`` holds the columns of ``Steps`` row by row. ``segments`` holds (row, first,
+    last): the request emitted a token in every step of these runs of steps. Its longest
+    gap is the longest of them, looked up once at the end, so that nothing is kept per
+    token. Both are flat, as a hundred thousand small tuples would be slow to make.
     """
 
     __slots__ = (
@@ -47,8 +43,13 @@ class Recorder:
         self.broken_gaps_ps: list[int] = []
         self.decisions: list[Decision] = []
         self.rejected: list[int] = []
-        self.segments: list[Segment] = []
-        self.steps: list[tuple[int, int, int, int, int, int, int]] = []
+        self.segments = array("q")
+        self.steps = array("q")
+
+    @property
+    def n_runs(self) -> int:
+        """Runs of steps so far."""
+        return len(self.steps) // STEP_COLUMNS
 
     def admit(self, row: int, now_ps: int) -> None:
         """The request entered the running set."""
@@ -69,7 +70,7 @@ class Recorder:
 
     def run(self, *, questions: int, peak_blocks: int, end_blocks: int) -> Run:
         """Everything recorded, as columns."""
-        columns = np.array(self.steps, dtype=np.int64).reshape(-1, 7).T.copy()
+        columns = np.array(self.steps).reshape(-1, STEP_COLUMNS).T.copy()
         steps = Steps(*columns)
         gaps = _column(self.longest_gap_ps)
         _lengthen(gaps, self.segments, steps)
@@ -94,7 +95,7 @@ def _column(values: list[int]) -> Ints:
     return np.array(values, dtype=np.int64)
 
 
-def _lengthen(gaps: Ints, segments: list[Segment], steps: Steps) -> None:
+def _lengthen(gaps: Ints, segments: "array[int]", steps: Steps) -> None:
     """Raise ``gaps`` to the longest step of each request's segments.
 
     Range maxima from a sparse table: level j holds the maxima of 2**j neighbours
@@ -102,11 +103,11 @@ def _lengthen(gaps: Ints, segments: list[Segment], steps: Steps) -> None:
     """
     if not segments:
         return
-    rows, first, last = np.array(segments, dtype=np.int64).T
+    rows, first, last = np.array(segments).reshape(-1, 3).T
     level = steps.first_ps + steps.growth_ps * (steps.count - 1)
     span = last - first + 1
     depth = np.frexp(span.astype(np.float64))[1] - 1
-    found = np.zeros(len(segments), dtype=np.int64)
+    found = np.zeros(len(rows), dtype=np.int64)
     for j in range(int(depth.max()) + 1):
         if j:
             half = 1 << (j - 1)

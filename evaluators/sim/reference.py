@@ -175,8 +175,7 @@ class PlainEngine:
         Returns who computes what, the budget left, and whether any was preempted.
         """
         work: list[tuple[Request, int]] = []
-        preempted = False
-        at = 0
+        preempted, at = False, 0
         while at < len(self.running) and budget > 0:
             request = self.running[at]
             want = min(wants[id(request)], budget)
@@ -259,14 +258,13 @@ class PlainEngine:
                 emitted += 1
                 gaps += self._emit(request, start)
                 self.dirty |= not decoding
-        n, prompt = step.decodes, step.prefill_tokens
-        self.record.steps.append((start, 1, duration, 0, gaps, n, prompt))
+        sizes = gaps, step.decodes, step.prefill_tokens
+        self.record.steps.extend((start, 1, duration, 0, *sizes))
         self.progress.spend(1, emitted)
 
     def _emit(self, request: Request, step_start_ps: int) -> bool:
         """One token at the end of the step; True when the gap was one step long."""
-        row, now = request.row, self.now_ps
-        whole = False
+        row, now, whole = request.row, self.now_ps, False
         if request.last_token_ps < 0:
             self.record.first_token_ps[row] = now
         elif request.last_token_ps == step_start_ps and request.decoding:
@@ -295,8 +293,8 @@ class PlainEngine:
 
     def engine_view(self) -> Engine:
         """What a policy may know of the engine."""
-        clock = (self.now_ps, self.last_step_ps)
-        facts = scalars(self.waiting, self.running, self.free, clock)
+        clock_ps = (self.now_ps, self.last_step_ps)
+        facts = scalars(self.waiting, self.running, self.free, clock_ps)
         n = len(self.served[0])
         waiting, running = (per_tenant(r, n) for r in (self.waiting, self.running))
         return self.panel.engine(facts, (*self.served, waiting, running))

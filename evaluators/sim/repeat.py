@@ -38,7 +38,7 @@ def skip_equal_steps(engine: PlainEngine, work: list[tuple[Request, int]]) -> No
     skipped, n = steps - 1, len(requests)
     engine.now_ps += total_ps(skipped, first, growth)
     engine.last_step_ps = first + growth * (skipped - 1)
-    engine.record.steps.append((now, skipped, first, growth, n, n, 0))
+    engine.record.steps.extend((now, skipped, first, growth, n, n, 0))
     engine.progress.spend(skipped, n)
     _emit(engine, requests, skipped)
 

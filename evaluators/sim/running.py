@@ -5,7 +5,7 @@ from evaluators.sim.clock import Clock
 from evaluators.sim.decodes import Decodes
 from evaluators.sim.panel import Panel, n_tenants
 from evaluators.sim.progress import Progress
-from evaluators.sim.recorder import Recorder, Segment
+from evaluators.sim.recorder import Recorder
 from evaluators.sim.tenants import Tenants
 from evaluators.views import Engine, Running
 from evaluators.workloads.trace import PS_PER_S
@@ -85,17 +85,16 @@ class RunningSet:
         self.computed[row] = decodes.remove(row)
         self.goal[row] = self.computed[row] + 1
         self.tenants.stop_decoding(row, decodes.step)
-        last = len(self.record.steps) - 1
+        last = self.record.n_runs - 1
         if self._segment_start[row] <= last:
-            segment = Segment(row, self._segment_start[row], last)
-            self.record.segments.append(segment)
+            self.record.segments.extend((row, self._segment_start[row], last))
         self.last_token_ps[row] = self.now_ps
 
     def _start_decoding(self, row: int) -> None:
         remaining = self.output[row] - self.generated[row]
         self.decodes.add(row, self.computed[row], remaining)
         self.tenants.start_decoding(row, self.decodes.step)
-        self._segment_start[row] = len(self.record.steps)
+        self._segment_start[row] = self.record.n_runs
 
     def _finish(self, row: int) -> None:
         del self.rows[row]
@@ -174,7 +173,7 @@ class RunningSet:
         decodes = self.decodes
         first, growth = ps
         gaps = decodes.n
-        self.record.steps.append((self.now_ps, steps, first, growth, gaps, n, tokens))
+        self.record.steps.extend((self.now_ps, steps, first, growth, gaps, n, tokens))
         self.now_ps += steps * first + growth * (steps * (steps - 1) // 2)
         self.last_step_ps = first + growth * (steps - 1)
         decodes.step += steps
