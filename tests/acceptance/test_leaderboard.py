@@ -1,6 +1,7 @@
 """A tracked run in MLflow and on ``adrs leaderboard``: once, however often told."""
 
 import json
+import random
 import signal
 import subprocess
 import time
@@ -127,3 +128,32 @@ def test_a_run_that_found_no_room_in_the_store_is_told_when_there_is(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "resuming run a" in done.stderr
     assert "viewStateShareKey=leaderboard" in done.stdout
+
+
+def test_a_run_killed_while_it_reports_is_there_once(client, place):
+    typed = (*TRACKED, "run=c", "seed=2")
+    journal = place / "runs/c/journal.jsonl"
+    moments = random.Random(3)
+    for _ in range(5):
+        process = subprocess.Popen(
+            words("evolve", *SHORT, *typed), cwd=place, env=ENVIRONMENT
+        )
+        while process.poll() is None and not (journal.parent / "winner.py").exists():
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 1.2))
+        process.kill()
+        process.wait()
+        for last in ("winner.py", "summary.txt"):
+            (journal.parent / last).unlink(missing_ok=True)
+    done = evolve(*typed, cwd=place)
+    assert done.returncode == 0, done.stderr
+    (parent,), children = campaigns(client, "c")
+    assert (parent.info.status, len(children)) == ("FINISHED", 4)
+    for child in children:
+        assert child.info.status == "FINISHED"
+        files = {
+            file.path for file in client.list_artifacts(child.info.run_id, "policy")
+        }
+        assert {"policy/policy.py", "policy/train.json"} <= files
+    winner = "name = 'adrs.scheduling' and tags.campaign = 'c'"
+    assert len(client.search_model_versions(winner)) == 1
