@@ -4,8 +4,9 @@ import sys
 
 
 def say(text: str) -> None:
-    """Write a result, with a line end."""
+    """Write a result, with a line end, at once."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def note(text: str) -> None:

@@ -91,9 +91,9 @@ def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
     url = None
     if tracker is not None:
         url = _track(tracker, report(folder, _flat(settings), archive, verdict))
+    say(_next(settings, folder, url, has_winner=winner is not None))
     if tracker is None or url is not None:
         folder.finish(text)
-    say(_next(settings, folder, url, has_winner=winner is not None))
     return 0
 
 
