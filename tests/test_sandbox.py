@@ -180,7 +180,7 @@ def test_cpu_time_counts_in_fractions_and_over_all_questions():
 
 def test_memory_is_counted_on_top_of_what_python_takes():
     takes = hook("self.kept = np.ones(3 << 20)", "return waiting.id")
-    assert judged(takes, replace(LIMITS, memory_bytes=1 << 26)).failure is None
+    assert judged(takes, replace(LIMITS, memory_bytes=1 << 27)).failure is None
     small = judged(takes, replace(LIMITS, memory_bytes=1 << 24))
     assert small.failure.kind == "memory_limit"
 
