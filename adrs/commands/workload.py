@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from math import isnan
+from math import isfinite
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,10 +52,16 @@ def run(settings: WorkloadSettings) -> int:
 
 
 def _plain(numbers: Statistics) -> dict[str, Any]:
-    """The numbers for JSON, which has no nan."""
-    dispersion = [None if isnan(value) else value for value in numbers.dispersion]
-    gap_cv = None if isnan(numbers.gap_cv) else numbers.gap_cv
-    return {**asdict(numbers), "dispersion": dispersion, "gap_cv": gap_cv}
+    """The numbers for JSON, which has neither nan nor infinity."""
+    plain = asdict(numbers)
+    plain["dispersion"] = list(map(_finite, numbers.dispersion))
+    plain["gap_cv"] = _finite(numbers.gap_cv)
+    plain["rate_per_s"] = _finite(numbers.rate_per_s)
+    return plain
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
 
 
 def _table(numbers: Statistics) -> list[str]:

@@ -33,6 +33,16 @@ def test_a_recording_is_read_from_the_data_folder_and_printed_as_json(capsys, tm
     assert numbers["dispersion"][2] is None
 
 
+def test_one_request_has_no_rate_and_json_has_no_infinity(capsys, tmp_path):
+    def refuse(name):
+        raise ValueError(f"{name} is no JSON")
+
+    assert main([*recorded(tmp_path, AZURE + ROWS[0]), "format=json"]) == 0
+    numbers = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert numbers["requests"] == 1
+    assert numbers["rate_per_s"] is None
+
+
 def test_an_empty_trace_is_one_line_and_exit_code_1(capsys, tmp_path):
     assert main(recorded(tmp_path, AZURE)) == 1
     assert "holds no request" in capsys.readouterr().err
