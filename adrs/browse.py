@@ -1,5 +1,6 @@
 """Where the MLflow leaderboard is and what it shows; no mlflow is needed for that."""
 
+import shlex
 import sqlite3
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ TAGS = ("arm", "isolation", "calibration")
 
 def database(runs: Path) -> str:
     """Tracking URI of the store under ``runs``, as an absolute path."""
-    return f"sqlite:///{runs.resolve() / 'mlflow.db'}"
+    return f"sqlite:///{_file(runs)}"
 
 
 def url(experiment: str) -> str:
@@ -28,16 +29,17 @@ def command(runs: Path) -> str:
     """Command that serves the leaderboard."""
     beside = Path(sys.executable).parent / "mlflow"
     program = str(beside) if beside.exists() else "mlflow"
-    return f"{program} ui --backend-store-uri {database(runs)} --port {PORT}"
+    options = ("--backend-store-uri", database(runs), "--port", str(PORT))
+    return shlex.join((program, "ui", *options))
 
 
 def experiment_id(runs: Path, problem: str) -> str | None:
     """The problem's experiment, read without ``mlflow``; None if there is none."""
-    file = runs.resolve() / "mlflow.db"
+    file = _file(runs)
     if not file.exists():
         return None
     query = "SELECT experiment_id FROM experiments WHERE name = ?"
-    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
     try:
         found = connection.execute(query, (f"adrs/{problem}",)).fetchone()
     except sqlite3.Error:
@@ -45,6 +47,10 @@ def experiment_id(runs: Path, problem: str) -> str | None:
     finally:
         connection.close()
     return None if found is None else str(found[0])
+
+
+def _file(runs: Path) -> Path:
+    return runs.resolve() / "mlflow.db"
 
 
 def shared_view() -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adrs.archive import Archive
 from adrs.candidate import Candidate
-from adrs.run_folder import CONFIG, JOURNAL, RunFolder
+from adrs.run_folder import CONFIG, JOURNAL, RunFolder, is_incidental
 from adrs.summary import diff, gains, root
 from adrs.tracking import Entry, Report
 from adrs.verdict import Contender, Verdict
@@ -25,7 +26,7 @@ def report(
         problem=settings["problem.name"],
         campaign_id=_campaign_id(folder),
         name=folder.name,
-        settings=settings,
+        settings=_decisive(settings),
         metrics=_closing(verdict),
         curve=curve(archive),
         entries=tuple(_entries(archive, verdict)),
@@ -37,18 +38,24 @@ def report(
 
 def stopped(folder: RunFolder, settings: Mapping[str, Any], archive: Archive) -> Report:
     """A run that was interrupted before its verdict."""
+    again = shlex.join(("adrs", "evolve", f"run={folder.name}"))
     return Report(
         problem=settings["problem.name"],
         campaign_id=_campaign_id(folder),
         name=folder.name,
-        settings=settings,
+        settings=_decisive(settings),
         metrics={},
         curve=curve(archive),
         entries=(),
         files=(folder.path / CONFIG,),
         winner=None,
-        note=f"stopped; adrs evolve run={folder.name} and its settings go on",
+        note=f"stopped; {again} and its settings go on",
     )
+
+
+def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What may not change when a run goes on: MLflow refuses changed parameters."""
+    return {key: settings[key] for key in settings if not is_incidental(key)}
 
 
 def _campaign_id(folder: RunFolder) -> str:

@@ -62,6 +62,11 @@ def claim(runs: Path, settings: Mapping[str, Any], problem: str) -> RunFolder:
     return RunFolder(path, digest, is_resumed)
 
 
+def is_incidental(key: str) -> bool:
+    """Whether a dotted key may change from one process of a run to the next."""
+    return key.split(".")[0] in INCIDENTAL
+
+
 def is_finished(path: Path) -> bool:
     """Whether the run in this folder came to its end, and said so."""
     return (path / SUMMARY).exists()
@@ -92,7 +97,7 @@ def _check_same(path: Path, settings: Mapping[str, Any]) -> None:
     differ = [
         key
         for key in sorted(before.keys() | now.keys())
-        if key.split(".")[0] not in INCIDENTAL and before.get(key) != now.get(key)
+        if not is_incidental(key) and before.get(key) != now.get(key)
     ]
     if differ:
         key = differ[0]

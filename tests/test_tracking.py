@@ -1,6 +1,7 @@
 """Campaigns on a real MLflow store: layout, ranking, and reporting twice."""
 
 import json
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -8,7 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from adrs.browse import experiment_id, shared_view
+from adrs.archive import Archive
+from adrs.browse import command, database, experiment_id, shared_view
+from adrs.records import Header
+from adrs.report import stopped
+from adrs.run_folder import CONFIG, JOURNAL, claim
 from adrs.tracking import Entry, Report, Tracker, TrackingError
 from tests.acceptance.command import limited
 
@@ -143,6 +148,35 @@ def test_a_store_that_was_half_made_is_made_anew(tmp_path, n_bytes):
     assert "disk I/O error" in maker.stderr
     Tracker(tmp_path).report(report(tmp_path))
     assert not (tmp_path / ".new").exists()
+
+
+def test_a_stopped_run_goes_on_with_other_incidental_settings(tmp_path):
+    runs = tmp_path / "a folder"
+    plain = {"run": "my run", "workers": None, "seed": 0}
+    folder = claim(runs, plain, "scheduling")
+    tracker = Tracker(runs)
+    for changed in ({"run": None}, {"workers": 2, "data": "/d", "run": "my run"}):
+        settings = {**plain, **changed, "problem.name": "scheduling"}
+        settings["tracking.enabled"] = "workers" in changed
+        with Archive.open(folder.path / JOURNAL, Header("knob", 0, "x")) as archive:
+            made = stopped(folder, settings, archive)
+        assert set(made.settings) == {"seed", "problem.name"}
+        assert made.files == (folder.path / CONFIG,)
+        assert "adrs evolve 'run=my run'" in made.note
+        tracker.report(made)
+
+
+def test_the_printed_command_survives_a_folder_with_a_space(tmp_path):
+    runs = tmp_path / "my #1 runs?"
+    words = shlex.split(command(runs))
+    assert words[words.index("--backend-store-uri") + 1] == database(runs)
+    runs.mkdir()
+    connection = sqlite3.connect(runs / "mlflow.db")
+    connection.execute("CREATE TABLE experiments (experiment_id, name)")
+    connection.execute("INSERT INTO experiments VALUES (7, 'adrs/scheduling')")
+    connection.commit()
+    connection.close()
+    assert experiment_id(runs, "scheduling") == "7"
 
 
 def test_a_report_that_was_cut_off_is_completed_by_the_next(tmp_path):
