@@ -47,6 +47,8 @@ def test_it_carries_configuration_baselines_and_data_and_no_run(wheel):
         "adrs/seeds/scheduling/fcfs.py",
         "evaluators/calibration/data/llama31_8b_h100.json",
         "evaluators/workloads/capacities.json",
+        "adrs/py.typed",
+        "evaluators/py.typed",
     ):
         assert needed in names
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
