@@ -13,6 +13,7 @@ from adrs.terminal import note, say
 
 USAGE = "usage: adrs VERB [WORD] [key=value ...] [-m]"
 OURS = ("adrs", "evaluators")
+INTERRUPTED = 130
 
 
 class Command(Protocol):
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(verb, rest)
     except KeyboardInterrupt:
         note("interrupted")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -65,13 +66,15 @@ def _dispatch(verb: str, rest: list[str]) -> int:
 
 
 def _run_all(verb: str, jobs: list[tuple[tuple[str, ...], object]]) -> int:
-    """Run the jobs one after another; returns the highest exit code."""
+    """Run the jobs in turn until one is interrupted; returns the highest exit code."""
     command = cast(Command, importlib.import_module(f"adrs.commands.{verb}"))
     codes = []
     for number, (overrides, settings) in enumerate(jobs, start=1):
         if len(jobs) > 1:
             note(f"job {number} of {len(jobs)}: {' '.join(overrides)}")
         codes.append(_run(command, settings))
+        if codes[-1] == INTERRUPTED:
+            break
     return max(codes)
 
 

@@ -106,6 +106,13 @@ def test_killed_then_interrupted_it_resumes_to_the_same_journal(finished, place)
     assert journal(place, "b") == journal(place, "a")
 
 
+def test_an_interrupted_sweep_ends_with_the_job_that_was_interrupted(place):
+    code, said = stop(signal.SIGINT, 14, "e", "-m", "seed=1,2", cwd=place)
+    assert code == 130
+    assert "job 1 of 2" in said
+    assert "job 2 of 2" not in said
+
+
 def test_an_unfinished_run_refuses_other_settings(place):
     stop(signal.SIGKILL, 1, "d", "seed=1", cwd=place)
     done = evolve("run=d", "seed=2", cwd=place)

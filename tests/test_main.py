@@ -96,6 +96,21 @@ def test_doctor_finds_that_limits_hold_and_whether_runs_can_be_written(
     assert str(tmp_path) in doctor.runs().detail
 
 
+def test_doctor_counts_the_traces_that_fetch_would_have_put_there(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ADRS_DATA", str(tmp_path))
+    (tmp_path / "notes.txt").write_text("no trace")
+    assert doctor.traces(None).works is None
+    (tmp_path / "traces").mkdir()
+    (tmp_path / "traces" / "mooncake_synthetic.jsonl").write_text("{}")
+    for folder in (None, str(tmp_path)):
+        found = doctor.traces(folder)
+        assert found.works is True
+        assert found.detail == f"1 of 5 in {tmp_path}: mooncake_synthetic"
+    assert doctor.traces(str(tmp_path / "nowhere")).works is False
+
+
 SMALL = ("problem.n_requests=40", "problem.validation_seeds=2")
 
 

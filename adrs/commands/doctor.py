@@ -19,6 +19,8 @@ from adrs import sandbox
 from adrs.settings import Settings
 from adrs.terminal import say
 from adrs.tracking import Tracker, TrackingError
+from evaluators.workloads.catalogue import CATALOGUE, PublicTrace
+from evaluators.workloads.replay import data_folder, find
 
 PACKAGES = ("numpy", "hydra-core", "joblib", "mlflow", "openai")
 LEAST_DISK_BYTES = 1 << 30
@@ -169,11 +171,21 @@ def endpoint() -> Finding:
 
 
 def traces(folder: str | None) -> Finding:
-    """The folder of recorded traffic."""
-    if folder is None:
-        detail = "ADRS_DATA not set; the synthetic workload needs none, else adrs fetch"
+    """Public traces where ``adrs fetch`` keeps them and the workloads look."""
+    root = Path(folder).expanduser() if folder else data_folder()
+    if folder and not root.is_dir():
+        return Finding("recorded traces", False, f"{root} is not a folder")
+    found = [trace.name for trace in CATALOGUE if _is_in(root, trace)]
+    if not found:
+        detail = f"none in {root}; the synthetic workload needs none, else adrs fetch"
         return Finding("recorded traces", None, detail)
-    if not Path(folder).is_dir():
-        return Finding("recorded traces", False, f"{folder} is not a folder")
-    files = sorted(file for file in Path(folder).rglob("*") if file.is_file())
-    return Finding("recorded traces", bool(files), f"{len(files)} files in {folder}")
+    detail = f"{len(found)} of {len(CATALOGUE)} in {root}: {', '.join(found)}"
+    return Finding("recorded traces", True, detail)
+
+
+def _is_in(root: Path, trace: PublicTrace) -> bool:
+    try:
+        find(trace.name, (trace.file,), str(root))
+    except FileNotFoundError:
+        return False
+    return True
