@@ -17,6 +17,26 @@ from adrs.resources import folder
 
 MISSING = "???"
 
+KINDS_OF_NULL: Mapping[str, type] = {
+    "run": str,
+    "workers": int,
+    "data": str,
+    "trace": str,
+    "budget.evaluations": int,
+    "budget.tokens": int,
+    "budget.usd": float,
+    "budget.seconds": float,
+    "llm.base_url": str,
+    "llm.path": str,
+    "llm.temperature": float,
+    "llm.usd_per_million_prompt_tokens": float,
+    "llm.usd_per_million_completion_tokens": float,
+    "workload.data": str,
+}
+"""What a key may be whose default, null or a reference, does not tell."""
+
+LEAST = {"workers": 1, "contenders": 1}
+
 
 class SettingsError(Exception):
     """What was typed is no configuration; the message says what would be."""
@@ -62,6 +82,14 @@ class Settings(Mapping[str, Any]):
                 yield prefix + key, value
 
 
+class Wanted(NamedTuple):
+    """A value for a key, and the text that it was typed as."""
+
+    key: str
+    value: object
+    text: str
+
+
 class Arguments(NamedTuple):
     """A command line after the verb: bare words and ``key=value`` overrides."""
 
@@ -96,14 +124,17 @@ def settings(verb: str, arguments: Arguments) -> Settings:
     wanted = _worded(verb, arguments.words)
     wanted += [_pair(text) for text in arguments.overrides]
     members = groups(verb)
-    chosen = [(key, value) for key, value in wanted if key in members]
-    for key, value in chosen:
-        if value not in members[key]:
+    chosen = [each for each in wanted if each.key in members]
+    for key, value, _ in chosen:
+        is_left_out = value is None and key in _optional_groups(verb)
+        if value not in members[key] and not is_left_out:
             raise SettingsError(_unknown(f"{key} {value!r}", str(value), members[key]))
-    values = _composed(verb, tuple(f"{key}={value}" for key, value in chosen))
-    for key, value in wanted:
-        if (key, value) not in chosen:
-            _assign(values, key, value)
+    choices = {key: value for key, value, _ in chosen}
+    taken = [f"{key}={value}" for key, value in choices.items() if value is not None]
+    values = _composed(verb, tuple(taken))
+    for each in wanted:
+        if each not in chosen:
+            _assign(values, each)
     composed = _resolved(values, arguments.overrides)
     missing = [key for key, value in composed.leaves() if value == MISSING]
     if missing:
@@ -115,13 +146,22 @@ def settings(verb: str, arguments: Arguments) -> Settings:
 def groups(verb: str) -> dict[str, tuple[str, ...]]:
     """Groups that a verb uses with their members, by the folders and files of conf."""
     conf = folder("conf")
-    listed = OmegaConf.to_container(OmegaConf.load(conf / f"{verb}.yaml"))
-    assert isinstance(listed, dict)
-    names = [next(iter(d)) for d in listed.get("defaults", []) if isinstance(d, dict)]
     return {
         name: tuple(sorted(file.stem for file in (conf / name).glob("*.yaml")))
-        for name in names
+        for name in _listed(verb)
     }
+
+
+def _optional_groups(verb: str) -> set[str]:
+    return {name for name, member in _listed(verb).items() if member is None}
+
+
+def _listed(verb: str) -> dict[str, object]:
+    """The default member of each group of a verb; None where it may be left out."""
+    file = OmegaConf.to_container(OmegaConf.load(folder("conf") / f"{verb}.yaml"))
+    assert isinstance(file, dict)
+    listed = [each for each in file.get("defaults", []) if isinstance(each, dict)]
+    return {str(name): member for each in listed for name, member in each.items()}
 
 
 @functools.cache
@@ -157,7 +197,7 @@ def _parsed(text: str) -> Override:
         raise SettingsError(f"cannot read {text!r} as key=value: {line}") from None
 
 
-def _pair(text: str) -> tuple[str, object]:
+def _pair(text: str) -> Wanted:
     """Key and value of ``key=value``; what else Hydra's syntax can say is refused."""
     override = _parsed(text)
     if override.type is not OverrideType.CHANGE or override.package is not None:
@@ -168,11 +208,11 @@ def _pair(text: str) -> tuple[str, object]:
         raise SettingsError(f"{text!r} is a sweep of several jobs; add -m to run them")
     value = override.value()
     if isinstance(value, QuotedString):
-        value = value.text
-    return override.key_or_group, value
+        return Wanted(override.key_or_group, value.text, value.text)
+    return Wanted(override.key_or_group, value, text.split("=", 1)[1].strip())
 
 
-def _worded(verb: str, words: Sequence[str]) -> list[tuple[str, object]]:
+def _worded(verb: str, words: Sequence[str]) -> list[Wanted]:
     if not words:
         return []
     keys = [key for key, value in defaults(verb).leaves() if value == MISSING]
@@ -183,11 +223,12 @@ def _worded(verb: str, words: Sequence[str]) -> list[tuple[str, object]]:
             f"adrs {verb} does not know what {words[len(keys)]!r} is; settings are "
             f"written key=value, and adrs {verb} --help lists them"
         )
-    return list(zip(keys, words, strict=False))
+    return [Wanted(key, word, word) for key, word in zip(keys, words, strict=False)]
 
 
-def _assign(values: dict[str, Any], key: str, value: object) -> None:
+def _assign(values: dict[str, Any], wanted: Wanted) -> None:
     """Set a value that is there, to one of the same kind."""
+    key = wanted.key
     *path, name = key.split(".")
     section: Any = values
     for part in path:
@@ -197,27 +238,30 @@ def _assign(values: dict[str, Any], key: str, value: object) -> None:
         raise SettingsError(_unknown(f"key {key}", key, [*known, *values]))
     if isinstance(section[name], dict):
         raise SettingsError(f"{key} is a group of keys; set them one by one: {key}.x=")
-    section[name] = _as(section[name], value, key)
+    if "${" in wanted.text:
+        raise SettingsError(f"{key} is {wanted.text}; expected a value, no reference")
+    section[name] = _as(section[name], wanted)
 
 
-def _as(default: object, value: object, key: str) -> object:
-    """``value``, checked to be of the kind of ``default``; None fits any."""
-    if default is None or value is None or _is_open(default):
+def _as(default: object, wanted: Wanted) -> object:
+    """The wanted value, checked to be of the kind of ``default``; None fits any."""
+    key, value, text = wanted
+    is_open = default is None or (isinstance(default, str) and "${" in default)
+    kind = KINDS_OF_NULL.get(key) if is_open else type(default)
+    if kind is None or value is None:
         return value
-    if isinstance(default, float) and type(value) is int:
+    if kind is float and type(value) is int:
         return float(value)
-    if isinstance(default, str) and type(value) in (int, float):
-        return str(value)
-    if type(value) is not type(default):
+    if kind is str and type(value) in (int, float):
+        return text
+    if type(value) is not kind:
+        example = "null" if is_open or default == MISSING else repr(default)
         raise SettingsError(
-            f"{key} is {value!r}; expected {_KINDS[type(default)]}, such as {default!r}"
+            f"{key} is {value!r}; expected {_KINDS[kind]}, such as {example}"
         )
+    if isinstance(value, int) and value < LEAST.get(key, value):
+        raise SettingsError(f"{key} is {value}; expected at least {LEAST[key]}")
     return value
-
-
-def _is_open(default: object) -> bool:
-    """Whether a default says nothing of its kind: missing, or a reference."""
-    return isinstance(default, str) and (default == MISSING or "${" in default)
 
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}

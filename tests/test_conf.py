@@ -8,6 +8,7 @@ import pytest
 from adrs.commands import verbs
 from adrs.resources import folder
 from adrs.settings import (
+    KINDS_OF_NULL,
     Arguments,
     SettingsError,
     defaults,
@@ -113,6 +114,17 @@ def test_there_are_at_most_sixty_keys_to_know():
         ("limits=3", "set them one by one"),
         ("llm=openai", "needs llm.model"),
         ("seed=[", "cannot read"),
+        ("workers=two", "workers is 'two'; expected a whole number, such as null"),
+        ("workers=0", "workers is 0; expected at least 1"),
+        ("workers=1.5", "expected a whole number"),
+        ("contenders=0", "contenders is 0; expected at least 1"),
+        ("budget.seconds=abc", "budget.seconds is 'abc'; expected a number"),
+        ("budget.tokens=true", "expected a whole number"),
+        ("run=[a]", "run is ['a']; expected text"),
+        ("run='${foo}'", "expected a value, no reference"),
+        ("workers=${problem.name}", "expected a value, no reference"),
+        ("experiment=tight_memry", "did you mean tight_memory?"),
+        ("llm=null", "unknown llm None"),
     ],
 )
 def test_what_is_not_there_is_refused_in_one_line(override, said):
@@ -130,10 +142,23 @@ def test_a_value_comes_from_the_environment_unless_it_is_typed(monkeypatch):
     defaults.cache_clear()
 
 
-def test_a_whole_number_is_a_number_and_a_number_is_text():
-    found = composed("evolve", "limits.cpu_s=3", "run=7")
-    assert found.limits.cpu_s == 3.0
+def test_a_whole_number_is_a_number_and_a_number_is_the_text_that_was_typed():
+    found = composed("evolve", "limits.cpu_s=3", "run=07", "budget.seconds=2")
     assert isinstance(found.limits.cpu_s, float)
+    assert (found.limits.cpu_s, found.run, found.budget.seconds) == (3.0, "07", 2.0)
+    assert composed("evolve", "run=1.10").run == "1.10"
+
+
+def test_what_may_be_left_out_may_be_null():
+    found = composed("evolve", "experiment=null", "workers=null", "budget.seconds=null")
+    assert found.plain() == defaults("evolve").plain()
+
+
+@pytest.mark.parametrize(("verb", "group", "member"), members())
+def test_the_kind_of_every_key_is_known(verb, group, member):
+    found = composed(verb, f"{group}={member}", *NEEDED.get(member, ()))
+    for key, value in found.leaves():
+        assert value is not None or key in KINDS_OF_NULL
 
 
 def test_a_bare_word_fills_what_is_missing_whatever_it_is():
