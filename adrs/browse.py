@@ -9,7 +9,7 @@ from typing import Any
 VIEW = "leaderboard"
 PORT = 5000
 METRICS = ("validation", "train", "gain_low", "gain_high")
-"""Shown by MLflow in alphabetical order: more would push ``validation`` out of sight."""
+"""MLflow shows them in alphabetical order: more would push ``validation`` away."""
 
 TAGS = ("arm", "isolation", "calibration")
 
