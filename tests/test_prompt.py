@@ -13,6 +13,7 @@ from tests.loop_parts import HEADER, SOURCE, Knob, judge, run
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 GOLDEN = Path(__file__).parent / "golden" / "prompt_knob.md"
+SCHEDULING = GOLDEN.with_name("prompt_scheduling.md")
 
 
 def trial(knob, origin="test"):
@@ -36,6 +37,11 @@ def text(messages):
 
 def test_the_prompt_is_the_golden_one(tmp_path):
     assert text(build(Knob(), question(tmp_path))) == GOLDEN.read_text()
+
+
+def test_the_scheduling_problem_is_explained_as_in_its_golden(tmp_path):
+    system = build(problems.load("scheduling"), question(tmp_path))[0].content
+    assert system + "\n" == SCHEDULING.read_text()
 
 
 def test_the_last_message_holds_the_parent_first_then_the_others(tmp_path):
