@@ -35,11 +35,14 @@ class Progress:
 
     def show(self, status: Status) -> None:
         """Show it, unless another was shown a moment ago."""
+        self.write(line(status))
+
+    def write(self, text: str) -> None:
+        """The same with a line that is ready."""
         now_s = time.monotonic()
         if now_s - self._last_s < (LIVE_S if self._live else PLAIN_S):
             return
         self._last_s = now_s
-        text = line(status)
         if self._live:  # what wraps could not be written over
             text = "\r\x1b[2K" + text[: shutil.get_terminal_size().columns - 1]
         self._stream.write(text if self._live else text + "\n")

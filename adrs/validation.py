@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from adrs.archive import Archive, Row
@@ -23,20 +23,28 @@ class Sitter(NamedTuple):
 
 
 def validate(
-    at: Sitting, pool: Pool, evolved: Archive, tuned: Archive | None, most: int
+    at: Sitting,
+    pool: Pool,
+    arms: tuple[Archive, Archive],
+    most: int,
+    tell: Callable[[str], None],
 ) -> Verdict:
     """Verdict on the ``most`` best of each arm by their train score.
 
-    Policies that failed anywhere on train do not sit. Raises ``ValueError`` when
-    validation cannot be halved.
+    ``arms`` are the journals of the search, with the seeds, and of the control. After
+    each policy ``tell`` is told how far it is. Policies that failed anywhere on train
+    do not sit. Raises ``ValueError`` when validation cannot be halved.
     """
+    evolved, tuned = arms
     sat = exams(at, "validation")
     pick, reporting = halves(at, sat)
     sitters = [*_sitters("seed", evolved, most), *_sitters("evolved", evolved, most)]
-    if tuned is not None:
-        sitters += _sitters("tuned", tuned, most)
+    sitters += _sitters("tuned", tuned, most)
     sources = list(dict.fromkeys(sitter.source for sitter in sitters))
-    found = dict(zip(sources, pool.evaluate(sources, sat), strict=True))
+    found: dict[str, Evaluation] = {}
+    for source, evaluation in zip(sources, pool.evaluate(sources, sat), strict=True):
+        found[source] = evaluation
+        tell(f"validate | {len(found)}/{len(sources)} policies, {len(sat)} exams each")
     return Verdict(
         tuple(_contender(s, found[s.source], len(pick)) for s in sitters),
         tuple(exam.scenario.regime for exam in reporting),

@@ -115,11 +115,13 @@ SMALL = ("problem.n_requests=40", "problem.validation_seeds=2")
 
 
 def test_score_shows_every_scenario_and_writes_a_timeline(tmp_path):
-    words = ("score", "least_slack", *SMALL, "format=json", "trace=timeline.json")
+    words = ("score", "least_slack", *SMALL, "split=validation", "format=json")
+    words += ("trace=timeline.json",)
     done = adrs(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     assert len(facts["outcomes"]) == 8
+    assert facts["exams"].startswith("scheduling, synthetic on h100_llama31_8b, 8 ")
     assert 0 < facts["score"] <= 1
     assert facts["isolation"] == "rlimits"
     events = json.loads((tmp_path / "timeline.json").read_text())["traceEvents"]
@@ -136,3 +138,4 @@ def test_score_prints_the_typed_failure_of_a_policy(tmp_path):
     done = adrs("score", "bad.py", *SMALL, cwd=tmp_path)
     assert done.returncode == 1
     assert "exception: admit_key: line 3: ZeroDivisionError" in done.stdout
+    assert "\ntrain exams: scheduling, synthetic on h100_llama31_8b, 12 " in done.stdout

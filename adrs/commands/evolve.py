@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import cast
 
-from adrs import browse, summary
+from adrs import hints, summary
 from adrs.archive import Archive
 from adrs.asking import Outage
 from adrs.budget import Budget, Limits
@@ -62,10 +61,10 @@ def run(settings: Settings) -> int:
         try:
             return _evolve(settings, folder, archive)
         except KeyboardInterrupt:
-            note(f"interrupted; to go on: {_again(settings)}")
+            note(f"interrupted; to go on: {hints.again(settings)}")
             return INTERRUPTED
         except ModelUnavailableError as error:
-            note(f"error: {error}; nothing is lost, to go on: {_again(settings)}")
+            note(f"error: {error}; nothing is lost, to go on: {hints.again(settings)}")
             return 1
 
 
@@ -91,7 +90,7 @@ def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
     url = None
     if tracker is not None:
         url = _track(tracker, report(folder, _flat(settings), archive, verdict))
-    say(_next(settings, folder, url, has_winner=winner is not None))
+    say(hints.after(settings, folder.path, url, won=winner is not None))
     if tracker is None or url is not None:
         folder.finish(text)
     return 0
@@ -107,7 +106,11 @@ def _verdict(bench: Bench, archive: Archive) -> Verdict:
             _search_control(bench, archive, control, n_evaluated)
         note("validate | the best of each arm sit exams that no search has seen")
         most = bench.settings.contenders
-        verdict = validate(bench.at, bench.pool, archive, control, most)
+        progress = Progress(sys.stderr)
+        verdict = validate(
+            bench.at, bench.pool, (archive, control), most, progress.write
+        )
+        progress.close()
     if not any(event.kind == "verdict" for event in archive.events):
         last = max(archive.index.slots) + 1
         archive.append(Event("verdict", last, verdict.facts()))
@@ -212,32 +215,6 @@ def _opening(folder: RunFolder, archive: Archive) -> str:
     if folder.is_resumed:
         return f"resuming run {folder.name} after {len(archive.rows)} trials"
     return f"run {folder.name}, kept in {folder.path}"
-
-
-def _next(
-    settings: Settings, folder: RunFolder, url: str | None, *, has_winner: bool
-) -> str:
-    """The commands that a person may want next."""
-    lines = ["", "next:"]
-    if has_winner:
-        same = ("problem", "workload", "deployment", "isolation", "limits", "data")
-        typed = [w for w in settings.typed if w.split("=")[0].split(".")[0] in same]
-        winner = str(folder.path / WINNER)
-        lines.append(f"  {_typed('score', winner, 'split=held_out', *typed)}")
-    lines.append(f"  {_typed('leaderboard')}")
-    if url is not None:
-        lines += [f"  {browse.command(RUNS)}", f"  then open {url}"]
-    return "\n".join(lines)
-
-
-def _again(settings: Settings) -> str:
-    return _typed("evolve", *settings.typed)
-
-
-def _typed(*words: str) -> str:
-    """A command line, with the program as it was called."""
-    called = sys.argv[0] if Path(sys.argv[0]).name == "adrs" else "adrs"
-    return shlex.join((called, *words))
 
 
 @contextmanager

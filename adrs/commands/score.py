@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from adrs import sandbox, timeline
 from adrs.candidate import candidate
@@ -12,6 +12,7 @@ from adrs.pool import Pool, cores
 from adrs.resources import seeds
 from adrs.settings import Settings
 from adrs.terminal import note, say
+from adrs.validation import identity
 from evaluators.confine import Limits
 from evaluators.evaluation import Evaluation, Outcome
 from evaluators.problem import Exam, Hook, Problem, Standard
@@ -31,6 +32,13 @@ COLUMNS = {
 }
 
 
+class Sat(NamedTuple):
+    """The exams that were sat, and their name."""
+
+    name: str
+    exams: Sequence[Exam]
+
+
 def run(settings: Settings) -> int:
     """Print the scores; 0 when the policy was scored on every scenario."""
     if settings.split not in SPLITS:
@@ -43,7 +51,7 @@ def run(settings: Settings) -> int:
     with Pool(at.problem.name, workers, settings.isolation, limits) as pool:
         evaluation = next(iter(pool.evaluate([source], sat)))
     write = _json if settings.format == "json" else _table
-    say(write(settings, evaluation, sat))
+    say(write(settings, evaluation, Sat(identity(at, sat), sat)))
     if settings.trace is not None:
         _trace(
             Path(settings.trace), at.problem, source, _worst(evaluation, sat), limits
@@ -69,7 +77,7 @@ def _source(name: str, problem: str) -> str:
     return source
 
 
-def _table(settings: Settings, evaluation: Evaluation, sat: Sequence[Exam]) -> str:
+def _table(settings: Settings, evaluation: Evaluation, sat: Sat) -> str:
     head = ["scenario", "load", "score", *COLUMNS.values()]
     rows = [head, *(_row(outcome) for outcome in evaluation.outcomes)]
     widths = [
@@ -79,9 +87,10 @@ def _table(settings: Settings, evaluation: Evaluation, sat: Sequence[Exam]) -> s
     return "\n".join((
         *lines,
         "",
-        f"{settings.split} score {evaluation.score:.4f} over {len(sat)} scenarios"
+        f"{settings.split} exams: {sat.name}",
+        f"{settings.split} score {evaluation.score:.4f} over {len(sat.exams)} scenarios"
         f" | isolation {evaluation.isolation}"
-        f" | calibration {sat[0].scenario.calibration}",
+        f" | calibration {sat.exams[0].scenario.calibration}",
     ))
 
 
@@ -100,13 +109,14 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     return [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in cells)]
 
 
-def _json(settings: Settings, evaluation: Evaluation, sat: Sequence[Exam]) -> str:
+def _json(settings: Settings, evaluation: Evaluation, sat: Sat) -> str:
     facts = {
         "file": settings.file,
         "split": settings.split,
+        "exams": sat.name,
         "score": evaluation.score,
         "isolation": evaluation.isolation,
-        "calibration": sat[0].scenario.calibration,
+        "calibration": sat.exams[0].scenario.calibration,
         "outcomes": [_facts(outcome) for outcome in evaluation.outcomes],
     }
     return json.dumps(facts, indent=2)
