@@ -7,7 +7,7 @@ journal what is in it instead of asking or evaluating again.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -90,7 +90,8 @@ class _Pending(NamedTuple):
 class Campaign:
     """A search for a better policy; ``archive`` is open for writing and names the seed.
 
-    Two campaigns may share a pool and a folder, each with its own journal.
+    Two campaigns may share a pool and a folder, each with its own journal. ``ends``
+    says why there is nothing to ask in a round, None where there is.
     """
 
     problem: Problem
@@ -101,15 +102,16 @@ class Campaign:
     budget: Budget
     search: Search = field(default_factory=Search)
     observers: Sequence[Observer] = ()
+    ends: Callable[[int], str | None] = lambda round: None
 
     def run(self, seeds: Mapping[str, str]) -> str:
         """Search until something stops it; returns what did.
 
         That is the budget that is spent ("evaluations", "tokens", "usd", "seconds") or
-        "stalled". ``seeds`` are sources by name. Raises ``ModelUnavailableError`` when
-        the model stays down, ``ArchiveError`` when nothing can be recorded any more and
-        ``ValueError`` for seeds that are no policies or not those of the journal; in
-        each case the same call goes on later.
+        "stalled", or what ``ends`` says. ``seeds`` are sources by name. Raises
+        ``ModelUnavailableError`` when the model stays down, ``ArchiveError`` when
+        nothing can be recorded any more and ``ValueError`` for seeds that are no
+        policies or not those of the journal; in each case the same call goes on later.
         """
         if self.archive.index.slots:
             self._tell(Event("resume", 0, {"trials": len(self.archive.rows)}))
@@ -167,7 +169,7 @@ class Campaign:
             slot.id for r in last for slot in self.archive.settled(r).values()
         ):
             return "stalled"
-        return self.budget.shortage(self.budget.call)
+        return self.budget.shortage(self.budget.call) or self.ends(number)
 
     def _propose(self, number: int, seen: int, threads: Executor) -> None:
         """Fill the round's slots that are not recorded, and charge for all of them."""

@@ -84,11 +84,26 @@ def halves(
 
     Both hold every regime equally often. Raises ``ValueError`` for less than two seeds.
     """
+    middle = _seeds_to_halve(at) // 2 * len(at.regimes)
+    return validation[:middle], validation[middle:]
+
+
+def check(at: Sitting) -> None:
+    """Raise ``ValueError`` unless validation, which comes last, can be had.
+
+    Drawing is cheap; what the scenarios are held against is not computed here.
+    """
+    _seeds_to_halve(at)
+    scenarios(at, "validation")
+
+
+def _seeds_to_halve(at: Sitting) -> int:
     seeds = at.seeds["validation"]
     if seeds < 2:
-        raise ValueError(f"validation_seeds is {seeds}; two halves need at least 2")
-    middle = seeds // 2 * len(at.regimes)
-    return validation[:middle], validation[middle:]
+        raise ValueError(
+            f"problem.validation_seeds is {seeds}; two halves need at least 2"
+        )
+    return seeds
 
 
 def _service(options: Mapping[str, Any]) -> Service:

@@ -19,13 +19,16 @@ Reason = Literal[
     "model",  # the model gave no usable answer
 ]
 
-EventKind = Literal["stop", "verdict", "resume", "pause"]
-"""``stop`` and ``verdict`` are journaled; the others depend on the clock, not so."""
+EventKind = Literal["exams", "stop", "verdict", "resume", "pause"]
+"""The last two depend on the clock and are not journaled, the others are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """First line of a journal: which run it is; ``config`` is a digest."""
+    """First line of a journal: which run it is; ``config`` is a digest.
+
+    It says nothing of the model, so that recorded replies give the same journal.
+    """
 
     problem: str
     seed: int

@@ -20,11 +20,13 @@ INCIDENTAL = ("run", "workers", "tracking", "data")
 class RunFolder:
     """Where a run is kept; ``digest`` stands for its settings.
 
+    ``search_digest`` stands for those besides the model, which may be a recorded one.
     ``is_resumed`` tells that an earlier process began it.
     """
 
     path: Path
     digest: str
+    search_digest: str
     is_resumed: bool
 
     @property
@@ -48,8 +50,8 @@ def claim(runs: Path, settings: Mapping[str, Any], problem: str) -> RunFolder:
     when the place is not writable.
     """
     decisive = {key: settings[key] for key in settings if key not in INCIDENTAL}
-    text = json.dumps(decisive, sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    search = {key: value for key, value in decisive.items() if key != "llm"}
+    digest = _digest(decisive)
     name = settings["run"] or f"{problem}-{digest[:8]}"
     if Path(name).name != name or name.startswith("."):
         raise ValueError(f"run is {name!r}; expected a plain folder name")
@@ -59,7 +61,12 @@ def claim(runs: Path, settings: Mapping[str, Any], problem: str) -> RunFolder:
         _check_same(path, decisive)
     else:
         _begin(path, json.dumps(dict(settings), indent=2, sort_keys=True) + "\n")
-    return RunFolder(path, digest, is_resumed)
+    return RunFolder(path, digest, _digest(search), is_resumed)
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def is_incidental(key: str) -> bool:

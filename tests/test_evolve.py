@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from adrs.archive import Archive
+from adrs.commands.evolve import hold_to
+from adrs.main import main
+from adrs.records import Header
+
 ROOT = Path(__file__).parents[1]
 SMALL = (
     "problem.n_requests=30",
@@ -124,8 +129,65 @@ def test_recorded_replies_give_the_same_journal_without_the_model(finished, plac
     again = ("llm=recorded", "llm.path=runs/a/replies.jsonl", "run=c")
     done = evolve(*again, cwd=place)
     assert done.returncode == 0, done.stderr
-    ours, theirs = (journal(place, n).split(b"\n")[1:] for n in ("c", "a"))
-    assert ours == theirs
+    assert journal(place, "c") == journal(place, "a")
+
+
+def test_a_search_that_the_clock_ended_is_repeated_from_its_replies(place):
+    timed = ("budget.evaluations=null", "budget.seconds=1.0", "contenders=1")
+    done = evolve(*timed, "run=f", cwd=place)
+    assert "ended: seconds" in done.stderr, done.stderr
+    again = ("llm=recorded", "llm.path=runs/f/replies.jsonl", "run=g")
+    done = evolve(*timed, *again, cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert journal(place, "g") == journal(place, "f")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["problem.validation_seeds=1"], "validation_seeds is 1; two halves"),
+        (["contenders=0"], "contenders is 0"),
+        (["budget.evaluations=null"], "all null; expected a limit"),
+    ],
+    ids=" ".join,
+)
+def test_what_the_verdict_will_need_is_asked_for_before_the_search(
+    tmp_path, monkeypatch, capsys, words, said
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["evolve", *SMALL, *words, "run=a"]) in (1, 2)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert said in shown.err.splitlines()[-1]
+    journal = tmp_path / "runs/a/journal.jsonl"
+    assert not journal.exists() or journal.read_text().count("\n") == 1
+
+
+def test_a_recording_too_short_for_validation_is_refused_before_the_search(
+    tmp_path, monkeypatch, capsys
+):
+    rows = [f"2023-11-16 18:{s // 60:02}:{s % 60:02},100,8\n" for s in range(100)]
+    head = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+    (tmp_path / "azure_llm_2023_conv.csv").write_text(head + "".join(rows))
+    monkeypatch.chdir(tmp_path)
+    replay = ("workload=azure_llm_2023_conv", f"data={tmp_path}", "run=a")
+    assert main(["evolve", *SMALL, *replay]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "the validation part holds 20 requests; asked for 30" in last
+    assert (tmp_path / "runs/a/journal.jsonl").read_text().count("\n") == 1
+
+
+def test_other_exams_than_a_run_was_begun_with_are_refused(tmp_path):
+    path, header = tmp_path / "journal.jsonl", Header("scheduling", 0, "x")
+    for train in ("these (1)", "these (1)"):
+        with Archive.open(path, header) as archive:
+            hold_to(train, archive)
+    assert path.read_text().count('"exams"') == 1
+    with (
+        Archive.open(path, header) as archive,
+        pytest.raises(ValueError, match=r"other exams \(these \(1\); now these \(2\)"),
+    ):
+        hold_to("these (2)", archive)
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):

@@ -60,6 +60,18 @@ def test_a_name_that_is_no_plain_folder_name_is_refused(tmp_path, name):
         claim(tmp_path, {**SETTINGS, "run": name}, "scheduling")
 
 
+def test_the_model_names_a_run_and_not_its_journal(tmp_path):
+    one, two = (
+        claim(tmp_path, {**SETTINGS, "llm": {"provider": name}}, "scheduling")
+        for name in ("offline", "recorded")
+    )
+    assert one.name != two.name
+    assert one.search_digest == two.search_digest
+    begin(one)
+    seeded = claim(tmp_path, {**SETTINGS, "seed": 1}, "scheduling")
+    assert seeded.search_digest != one.search_digest
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "runs").write_text("a file where the folder should be")
     with pytest.raises(OSError, match=r"cannot write to .*runs"):

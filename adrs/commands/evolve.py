@@ -4,20 +4,20 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import cast
+from typing import NamedTuple, cast
 
-from adrs import hints, summary
+from adrs import hints, rerun, summary
 from adrs.archive import Archive
 from adrs.asking import Outage
 from adrs.budget import Budget, Limits
 from adrs.campaign import Campaign, Search
 from adrs.candidate import Candidate
-from adrs.exams import Sitting, exams, sitting
+from adrs.exams import Sitting, check, exams, sitting
 from adrs.llm import recorded
 from adrs.llm.model import Model, ModelUnavailableError
 from adrs.pool import Pool, cores
@@ -30,7 +30,7 @@ from adrs.settings import Settings
 from adrs.terminal import note, say
 from adrs.timings import Timings, elapsed_s
 from adrs.tracking import Report, Tracker, TrackingError
-from adrs.validation import validate
+from adrs.validation import identity, validate
 from adrs.variation.draft import number, take_apart
 from adrs.verdict import Verdict
 from adrs.watching import Trust, Watch
@@ -52,10 +52,19 @@ class Bench:
     pool: Pool
 
 
+class Means(NamedTuple):
+    """What one arm searches with; ``ends`` as in ``Campaign``."""
+
+    budget: Budget
+    model: Model
+    ends: Callable[[int], str | None]
+
+
 def run(settings: Settings) -> int:
     """Run, or go on with, one evolution; 0 when it came to its verdict."""
+    _check_limits(settings.budget)
     folder = claim(RUNS, settings.plain(), settings.problem.name)
-    header = Header(settings.problem.name, settings.seed, folder.digest)
+    header = Header(settings.problem.name, settings.seed, folder.search_digest)
     with _interruptible(), Archive.open(folder.path / JOURNAL, header) as archive:
         note(_opening(folder, archive))
         try:
@@ -69,12 +78,12 @@ def run(settings: Settings) -> int:
 
 
 def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
-    at = sitting(settings, RUNS / "capacities.json")
+    at, train = _prepared(settings, archive)
     limits = confine.Limits(**settings.limits)
     workers = settings.workers or cores()
     with Pool(at.problem.name, workers, settings.isolation, limits) as pool:
         tracker = Tracker(RUNS) if settings.tracking.enabled else None
-        bench = Bench(settings, folder, at, exams(at, "train"), pool)
+        bench = Bench(settings, folder, at, train, pool)
         try:
             verdict = _verdict(bench, archive)
         except (KeyboardInterrupt, ModelUnavailableError):
@@ -94,6 +103,34 @@ def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
     if tracker is None or url is not None:
         folder.finish(text)
     return 0
+
+
+def _check_limits(budget: Settings) -> None:
+    if all(limit is None for limit in budget.values()):
+        names = ", ".join(f"budget.{name}" for name in budget)
+        raise ValueError(f"{names} are all null; expected a limit, or no run would end")
+
+
+def _prepared(settings: Settings, archive: Archive) -> tuple[Sitting, tuple[Exam, ...]]:
+    """Where policies are examined, the train exams; what cannot be had is told now."""
+    at = sitting(settings, RUNS / "capacities.json")
+    check(at)
+    train = exams(at, "train")
+    hold_to(identity(at, train), archive)
+    return at, train
+
+
+def hold_to(train: str, archive: Archive) -> None:
+    """Journal the exams that are sat, or refuse others than the journal has."""
+    begun = [event for event in archive.events if event.kind == "exams"]
+    if not begun:
+        archive.append(Event("exams", 0, {"train": train}))
+    elif begun[0].facts["train"] != train:
+        raise ValueError(
+            f"{archive.path} was begun with other exams ({begun[0].facts['train']}; "
+            f"now {train}): the data, a calibration or the code has changed since; "
+            "bring it back, or name another run"
+        )
 
 
 def _verdict(bench: Bench, archive: Archive) -> Verdict:
@@ -119,13 +156,24 @@ def _verdict(bench: Bench, archive: Archive) -> Verdict:
 
 def _search(bench: Bench, archive: Archive) -> None:
     settings, journal = bench.settings, bench.folder.path / JOURNAL
-    budget = Budget(Limits(**settings.budget), elapsed_s=elapsed_s(journal))
+    limits, ends = Limits(**settings.budget), None
+    if settings.llm.provider == "recorded":
+        replies = recorded.Replies(Path(settings.llm.path))
+        ends = rerun.ending(replies, settings.search.slots, limits)
+        limits = rerun.untimed(limits)
+    budget = Budget(limits, elapsed_s=elapsed_s(journal))
     model = recorded.record(
         build_model(settings.llm, bench.at.problem, settings.seed),
         bench.folder.path / REPLIES,
     )
     sources = seeds(bench.at.problem.name)
-    _run_campaign("evolve", bench, archive, (budget, model), sources)
+    means = Means(budget, model, ends or _never)
+    _run_campaign("evolve", bench, archive, means, sources)
+
+
+def _never(round: int) -> str | None:
+    del round
+    return None
 
 
 def _search_control(
@@ -147,7 +195,7 @@ def _search_control(
     section = Settings({"provider": "offline", "operators": "tune"})
     model = build_model(section, bench.at.problem, bench.settings.seed)
     sources = {best.origin.removeprefix("seed "): best.source}
-    _run_campaign("control", bench, control, (budget, model), sources)
+    _run_campaign("control", bench, control, Means(budget, model, _never), sources)
 
 
 def _is_tunable(made: Candidate, problem: Problem) -> bool:
@@ -161,10 +209,10 @@ def _run_campaign(
     stage: str,
     bench: Bench,
     archive: Archive,
-    means: tuple[Budget, Model],
+    means: Means,
     sources: dict[str, str],
 ) -> None:
-    budget, model = means
+    budget, model, ends = means
     progress = Progress(sys.stderr)
     search = dict(bench.settings.search)
     outage = Outage(give_up_s=search.pop("outage_s"))
@@ -181,6 +229,7 @@ def _run_campaign(
             Watch(stage, archive, budget, progress),
             Trust(outage),
         ),
+        ends=ends,
     )
     try:
         reason = campaign.run(sources)
