@@ -14,6 +14,7 @@ from adrs.archive import Archive
 from adrs.commands.evolve import hold_to
 from adrs.main import main
 from adrs.records import Header
+from tests.llm.server import Server, error
 
 ROOT = Path(__file__).parents[1]
 SMALL = (
@@ -130,6 +131,18 @@ def test_recorded_replies_give_the_same_journal_without_the_model(finished, plac
     done = evolve(*again, cwd=place)
     assert done.returncode == 0, done.stderr
     assert journal(place, "c") == journal(place, "a")
+
+
+def test_an_endpoint_that_answers_only_500_is_down_and_not_stalled(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setitem(ENVIRONMENT, "NO_PROXY", "127.0.0.1")
+    with Server(error(500, "out of order")) as server:
+        typed = ("llm=openai", "llm.model=x", f"llm.base_url={server.url}", "run=a")
+        done = evolve(*typed, "llm.max_retries=0", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "nothing is lost, to go on: " in done.stderr.splitlines()[-1]
+    assert b'"stop"' not in journal(tmp_path, "a")
 
 
 def test_a_search_that_the_clock_ended_is_repeated_from_its_replies(place):

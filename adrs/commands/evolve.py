@@ -18,6 +18,7 @@ from adrs.budget import Budget, Limits
 from adrs.campaign import Campaign, Search
 from adrs.candidate import Candidate
 from adrs.exams import Sitting, check, exams, sitting
+from adrs.guard import Guarded
 from adrs.llm import recorded
 from adrs.llm.model import Model, ModelUnavailableError
 from adrs.pool import Pool, cores
@@ -162,12 +163,12 @@ def _search(bench: Bench, archive: Archive) -> None:
         ends = rerun.ending(replies, settings.search.slots, limits)
         limits = rerun.untimed(limits)
     budget = Budget(limits, elapsed_s=elapsed_s(journal))
-    model = recorded.record(
-        build_model(settings.llm, bench.at.problem, settings.seed),
-        bench.folder.path / REPLIES,
-    )
+    kept = bench.folder.path / REPLIES
+    model = build_model(settings.llm, bench.at.problem, settings.seed)
+    is_wary = kept.exists() and kept.stat().st_size > 0
+    guarded = Guarded(model, settings.search.slots, is_wary=is_wary)
     sources = seeds(bench.at.problem.name)
-    means = Means(budget, model, ends or _never)
+    means = Means(budget, recorded.record(guarded, kept), ends or _never)
     _run_campaign("evolve", bench, archive, means, sources)
 
 

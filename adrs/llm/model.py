@@ -33,10 +33,15 @@ class ModelError(Exception):
     """This one question got no usable answer (refused, empty, cut off): try another.
 
     ``spent`` is what the failed question cost all the same, without any text.
+    ``is_outage`` tells that the endpoint gave no answer: many of these in a row mean
+    that it is down.
     """
 
-    def __init__(self, message: str, spent: Reply = Reply("")) -> None:
+    def __init__(
+        self, message: str, spent: Reply = Reply(""), *, is_outage: bool = False
+    ) -> None:
         self.spent = spent
+        self.is_outage = is_outage
         super().__init__(message)
 
 

@@ -28,6 +28,9 @@ BROKEN_CONNECTIONS = frozenset({
 QUESTION_STATUSES = frozenset({400, 408, 409, 413, 422, 500})
 """Statuses that blame this one question; any other says that none will be answered."""
 
+OUTAGE_STATUSES = frozenset({408, 500})
+"""Of these, those that may blame the endpoint when every question gets them."""
+
 OUR_PARAMETERS = ("max_tokens", "max_completion_tokens", "temperature", "model")
 
 _log = logging.getLogger(__name__)
@@ -169,7 +172,7 @@ class Endpoint:
         kind = type(cause).__name__
         line = self._line(f"{what} ({kind}: {cause})" if cause else what)
         if kind in BROKEN_CONNECTIONS or kind == "ReadTimeout":
-            raise ModelError(line) from error
+            raise ModelError(line, is_outage=True) from error
         raise ModelUnavailableError(
             f"{line}; is the server up and llm.base_url right (with its /v1)?"
         ) from error
@@ -178,7 +181,7 @@ class Endpoint:
         line = self._line(what)
         blamed = next((p for p in OUR_PARAMETERS if p == parameter), None)
         if status in QUESTION_STATUSES and blamed is None:
-            raise ModelError(line)
+            raise ModelError(line, is_outage=status in OUTAGE_STATUSES)
         raise ModelUnavailableError(f"{line}; {_way_out(status, blamed, self.name)}")
 
     def _reply(self, body: str, messages: tuple[Message, ...]) -> Reply:

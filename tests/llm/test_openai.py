@@ -227,3 +227,21 @@ def test_no_more_questions_are_in_flight_than_allowed() -> None:
             list(threads.map(lambda key: model.complete(QUESTION, key), keys))
     assert len(server.asked) == 8
     assert server.most_at_once == 2
+
+
+@pytest.mark.parametrize(
+    ("response", "is_outage"),
+    [
+        (error(500, "out of order"), True),
+        (GOOD._replace(delay_s=1.0), True),
+        (error(400, "too long"), False),
+        (answer(None, refusal="I may not"), False),
+    ],
+    ids=["500", "hang", "400", "refusal"],
+)
+def test_a_failure_says_whether_the_endpoint_answered(
+    response: Response, is_outage: bool
+) -> None:
+    with pytest.raises(ModelError) as caught:
+        ask(response, max_retries=0, timeout_s=0.3)
+    assert caught.value.is_outage is is_outage
