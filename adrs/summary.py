@@ -12,7 +12,7 @@ def summary(archive: Archive, verdict: Verdict) -> str:
     """Winner, its diff against the baseline it descends from, its gains."""
     winner = verdict.winner
     if winner is None:
-        return "no evolved policy was valid; the baselines stand"
+        return f"{_why_nobody(archive, verdict)}; the baselines stand"
     made = archive.candidate(winner.id)
     before = root(archive, winner.id)
     lines = [f"winner {winner.id[:8]}: {made.idea}", f"made by: {made.origin}", ""]
@@ -28,15 +28,32 @@ def gains(verdict: Verdict, winner: Contender) -> list[str]:
     lines = [
         f"On the half of validation that picked nobody ({n_exams} scenarios; fraction "
         "of the bound, [95 % interval]):",
+        f"validation exams: {verdict.exams}",
         f"winner {winner.validation:.4f}, of the bound before gates "
         f"{winner.bound_ratio:.4f}",
     ]
     seed, tuned = verdict.best_seed, verdict.tuned
     lines += _gain("the best seed", seed, verdict.compare(winner, seed))
     if tuned is not None:
-        name = "the best tunable seed, tuned with as many evaluations"
+        n, most = verdict.n_tuned, verdict.n_evolved
+        many = "as many" if n == most else f"{n} of {most}"
+        name = f"the best tunable seed, tuned with {many} evaluations"
         lines += _gain(name, tuned, verdict.compare(winner, tuned))
     return lines
+
+
+def _why_nobody(archive: Archive, verdict: Verdict) -> str:
+    """Why no evolved policy sat the validation exams."""
+    if verdict.n_evolved:
+        return f"none of {verdict.n_evolved} evolved policies was valid on every exam"
+    stops = (event for event in archive.events if event.kind == "stop")
+    reason = next((event.facts["reason"] for event in stops), "nothing")
+    why = f"no evolved policy was evaluated: the search ended by {reason}"
+    rejected = [each for each in archive.index.rejections if each.round > 0]
+    if not rejected:
+        return f"{why} before the first"
+    last = rejected[-1]
+    return f"{why}, {len(rejected)} answers gave none, the last: {last.message}"
 
 
 def _gain(name: str, other: Contender, found: Comparison) -> list[str]:

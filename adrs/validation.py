@@ -51,6 +51,7 @@ def validate(
         identity(at, sat),
         next(iter(found.values())).isolation,
         at.service.calibration,
+        *(sum(row.round > 0 for row in arm.rows) for arm in arms),
     )
 
 

@@ -54,7 +54,8 @@ class Comparison(NamedTuple):
 class Verdict:
     """What the validation exams say; ``regimes`` are those of the reporting half.
 
-    ``exams`` says what was sat: scores compare only where it is equal.
+    ``exams`` says what was sat: scores compare only where it is equal. ``n_evolved``
+    and ``n_tuned`` policies were evaluated on train by the two arms.
     """
 
     contenders: tuple[Contender, ...]
@@ -62,6 +63,8 @@ class Verdict:
     exams: str
     isolation: str
     calibration: str
+    n_evolved: int = 0
+    n_tuned: int = 0
 
     @property
     def winner(self) -> Contender | None:

@@ -98,6 +98,8 @@ def test_the_control_arm_had_as_many_evaluations(finished, place):
 
     assert len(trials("journal.jsonl")) == 16
     assert len(trials("control.jsonl")) == 16
+    verdict = json.loads(journal(place, "a").splitlines()[-1])["facts"]
+    assert (verdict["n_evolved"], verdict["n_tuned"]) == (16, 16)
 
 
 def test_killed_then_interrupted_it_resumes_to_the_same_journal(finished, place):
