@@ -6,8 +6,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dis import opname
-from types import TracebackType
 from typing import Protocol, cast
 
 from adrs.commands import verbs
@@ -15,14 +13,6 @@ from adrs.terminal import note, say
 
 USAGE = "usage: adrs VERB [WORD] [key=value ...] [-m]"
 OURS = ("adrs", "evaluators")
-CORE = (
-    "adrs.budget",
-    "adrs.intervals",
-    "adrs.selection",
-    "adrs.variation",
-    "evaluators.sim",
-)
-"""No input reaches these unchecked: what they refuse is our mistake."""
 INTERRUPTED = 130
 
 
@@ -94,35 +84,23 @@ def _run(command: Command, settings: object) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        if not is_for_the_user(error):
+        if not _is_for_the_user(error):
             raise
         note(f"error: {' '.join(str(error).split())}")
         return 1
 
 
-def is_for_the_user(error: Exception) -> bool:
+def _is_for_the_user(error: Exception) -> bool:
     """Whether the message is for whoever typed the command; all else is a bug.
 
-    So are errors of our own classes, of the system, and a ``ValueError`` that a file of
-    ours which checks input raises in so many words; what ``int`` or ``zip`` raise in
-    it, or any raises in the core, is our own mistake.
+    So are errors of our own classes, of the system, and a ``ValueError`` that one of
+    our files raised itself.
     """
     if isinstance(error, OSError) or type(error).__module__.split(".")[0] in OURS:
         return True
-    if not isinstance(error, ValueError) or error.__traceback__ is None:
-        return False
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    name = str(frame.f_globals.get("__name__", ""))
-    is_checked = name.split(".")[0] in OURS and not name.startswith(CORE)
-    return is_checked and _is_raised_here(error.__traceback__)
-
-
-def _is_raised_here(trace: TracebackType) -> bool:
-    """Whether the innermost frame stopped at a ``raise``."""
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    instruction = trace.tb_frame.f_code.co_code[trace.tb_lasti]
-    return opname[instruction] == "RAISE_VARARGS"
+    frames = [frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__)]
+    innermost = str(frames[-1].get("__name__", "")).split(".")[0]
+    return isinstance(error, ValueError) and innermost in OURS
 
 
 def _misunderstood(line: str) -> int:

@@ -8,13 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adrs.budget import Budget, Cost, Limits
 from adrs.commands import doctor
-from adrs.commands.score import _worst
-from adrs.main import is_for_the_user
-from adrs.run_folder import claim
-from evaluators.evaluation import Evaluation
-from evaluators.workloads.catalogue import public_trace
 
 ROOT = Path(__file__).parents[1]
 
@@ -115,23 +109,6 @@ def test_doctor_counts_the_traces_that_fetch_would_have_put_there(
         assert found.works is True
         assert found.detail == f"1 of 5 in {tmp_path}: mooncake_synthetic"
     assert doctor.traces(str(tmp_path / "nowhere")).works is False
-
-
-def raised(call, *arguments):
-    with pytest.raises(ValueError) as caught:
-        call(*arguments)
-    return caught.value
-
-
-def test_what_a_check_of_ours_raises_is_a_line_for_the_user():
-    assert is_for_the_user(raised(public_trace, "nowhere"))
-    assert is_for_the_user(raised(claim, Path("runs"), {"run": "../up"}, "x"))
-
-
-def test_a_slip_in_our_own_code_keeps_its_traceback():
-    assert not is_for_the_user(raised(Budget(Limits(evaluations=0)).reserve, Cost(1)))
-    assert not is_for_the_user(raised(int, "two"))
-    assert not is_for_the_user(raised(_worst, Evaluation((), "none"), ()))
 
 
 SMALL = ("problem.n_requests=40", "problem.validation_seeds=2")
