@@ -11,9 +11,10 @@ from evaluators.evaluation import Outcome, PolicyError
 from evaluators.scenario import Scenario
 from evaluators.views import Column
 
-Returns = Literal["keys", "count", "grants"]
+Returns = Literal["keys", "count", "grants", "index", "pairs", "modes", "nothing"]
 """keys: float per row. count: one whole number. grants: whole numbers per waiting row
-and per running row."""
+and per running row. index: a row, or rows in the order to try. pairs: rows of (which,
+where to). modes: a whole number per row. nothing: the hook only listens."""
 
 
 @dataclass(frozen=True, slots=True)

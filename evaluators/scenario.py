@@ -1,6 +1,7 @@
 """One exam: a drawn workload on a deployment with a calibration and objectives."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -33,7 +34,9 @@ class Deployment:
     ``kv_blocks`` is a measured input, never derived. ``max_running`` is
     ``max_num_seqs``; ``max_step_tokens`` is ``max_num_batched_tokens``;
     ``reserve_full_prompt`` is ``scheduler_reserve_full_isl``: admission waits until the
-    whole prompt would fit.
+    whole prompt would fit. ``prefix_caching`` keeps the blocks of finished requests
+    until their memory is needed. ``parents_outlive_children`` evicts only blocks that
+    no block in memory continues, as a radix tree does; vLLM's pool does not.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Deployment:
     max_running: int = 256
     max_step_tokens: int = 2048
     reserve_full_prompt: bool = True
+    prefix_caching: bool = False
+    parents_outlive_children: bool = False
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` naming the first size below 1."""
@@ -61,6 +66,8 @@ class Scenario:
     ``calibration`` names the step-time model and whether it was measured;
     ``prediction_error`` is the standard deviation of log(predicted / true output);
     ``n_tenants`` is how many customers the service has, 0 for those in the trace.
+    ``companions`` are texts of the policies that accompany the judged one, by problem;
+    the engine's own rule decides where there is none.
     """
 
     name: str
@@ -73,6 +80,7 @@ class Scenario:
     calibration: str
     prediction_error: float = 0.0
     n_tenants: int = 0
+    companions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` when a request names a class that has no objectives."""

@@ -1,15 +1,27 @@
 """Requests that were drawn or recorded, as read-only columns in order of arrival."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluators.workloads.prefixes import Prefixes, Priorities, Sessions
+
 PS_PER_S = 1_000_000_000_000
 """Picoseconds in a second; simulated time is an integer number of picoseconds."""
 
 Ints = NDArray[np.int64]
+
+COLUMNS = (
+    "arrived_ps",
+    "prompt_tokens",
+    "output_tokens",
+    "predicted_tokens",
+    "tenant",
+    "slo_class",
+)
+"""Names of the columns of a trace, in order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,6 +30,9 @@ class Trace:
 
     ``output_tokens`` is the truth that no policy may see; ``predicted_tokens`` is what
     the declared predictor says of it. ``tenant`` and ``slo_class`` are indices from 0.
+    ``prefixes`` says what prompts share, ``sessions`` which request follows which (its
+    ``arrived_ps`` is then the earliest time at which it could), ``priorities`` how much
+    each tenant matters when; None where nothing is known.
     """
 
     arrived_ps: Ints
@@ -26,19 +41,23 @@ class Trace:
     predicted_tokens: Ints
     tenant: Ints
     slo_class: Ints
+    prefixes: Prefixes | None = None
+    sessions: Sessions | None = None
+    priorities: Priorities | None = None
 
     def __post_init__(self) -> None:
         """Freeze the columns; raise ``ValueError`` naming the first bad row."""
-        for field in fields(self):
-            column = np.array(getattr(self, field.name), dtype=np.int64)
+        for name in COLUMNS:
+            column = np.array(getattr(self, name), dtype=np.int64)
             column.flags.writeable = False
-            object.__setattr__(self, field.name, column)
+            object.__setattr__(self, name, column)
             if column.shape != self.arrived_ps.shape:
                 raise ValueError(
-                    f"trace column {field.name} has shape {column.shape}; expected "
+                    f"trace column {name} has shape {column.shape}; expected "
                     f"{self.arrived_ps.shape} as arrived_ps"
                 )
         self._check_rows()
+        self._check_relations()
 
     def _check_rows(self) -> None:
         if len(self) == 0:
@@ -60,6 +79,26 @@ class Trace:
                     f"trace row {row}: {name} is {int(getattr(self, name)[row])}; "
                     f"expected at least {low}"
                 )
+
+    def _check_relations(self) -> None:
+        rows = len(self)
+        if self.prefixes is not None:
+            if len(self.prefixes) != rows:
+                raise ValueError(
+                    f"prefixes are of {len(self.prefixes)} requests; expected {rows}"
+                )
+            lengths = np.diff(self.prefixes.offsets) * self.prefixes.block_tokens
+            over = np.flatnonzero(lengths > self.prompt_tokens + self.output_tokens)
+            if over.size:
+                row = int(over[0])
+                raise ValueError(
+                    f"trace row {row}: its blocks hold {int(lengths[row])} tokens; "
+                    "expected no more than prompt and output"
+                )
+        if self.sessions is not None and len(self.sessions.after) != rows:
+            raise ValueError(
+                f"sessions are of {len(self.sessions.after)} requests; expected {rows}"
+            )
 
     def __len__(self) -> int:
         return len(self.arrived_ps)
