@@ -1,15 +1,31 @@
 """Reader of Mooncake's traces: JSON lines of timestamp (ms), lengths and block ids."""
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.workloads.annotations import PREDICTION_ERROR
+from evaluators.workloads.chains import prefixes_of
+from evaluators.workloads.prefixes import Prefixes
 from evaluators.workloads.recorded import Stamp, lines, recording, stamp, token_column
 from evaluators.workloads.replay import Recording, Replay, find
+
+BLOCK_TOKENS = 512
+"""Tokens of a block of the recorded ``hash_ids``."""
+
+
+class Row(NamedTuple):
+    """A line of the file: milliseconds, tokens, ids of 512-token blocks in order."""
+
+    timestamp: object
+    input_length: object
+    output_length: object
+    hash_ids: object
 
 
 def build(
@@ -22,7 +38,7 @@ def build(
     """Replay of the trace of that name; ``data`` is its file, or the folder it is in.
 
     ``stamp_s`` is the grid of its timestamps, over which arrivals are spread (0: none).
-    Prefix block ids are not used yet. Raises ``FileNotFoundError`` when missing.
+    Raises ``FileNotFoundError`` when missing.
     """
     if not 0 <= stamp_s < float("inf"):
         raise ValueError(f"stamp_s is {stamp_s}; expected 0 or above")
@@ -34,7 +50,9 @@ def build(
 def read(path: Path, stamp_s: float) -> Recording:
     """The recording in a file, plain or .gz; parsed once while it does not change.
 
-    Raises ``ValueError`` naming the row, column and value that cannot be used.
+    Prefixes are the full blocks of the prompts: a recorded id may also stand for the
+    last tokens, which fill no block. Raises ``ValueError`` naming the row, column and
+    value that cannot be used.
     """
     return _parsed(stamp(path), stamp_s)
 
@@ -42,24 +60,41 @@ def read(path: Path, stamp_s: float) -> Recording:
 @lru_cache(maxsize=4)
 def _parsed(file: Stamp, stamp_s: float) -> Recording:
     rows = [_row(file.path, i, line) for i, line in enumerate(lines(file.path), 1)]
-    times, prompts, outputs = zip(*rows, strict=True)
+    times, prompts, outputs, ids = zip(*rows, strict=True)
     tokens = (
         token_column(file.path, "input_length", prompts),
         token_column(file.path, "output_length", outputs),
     )
-    return recording(_seconds(file.path, times), tokens, stamp_s)
+    prefixes = _prefixes(file.path, ids, tokens[0].tolist())
+    return recording(_seconds(file.path, times), tokens, stamp_s, prefixes)
 
 
-def _row(path: str, number: int, line: str) -> tuple[object, object, object]:
+def _row(path: str, number: int, line: str) -> Row:
     try:
         record = json.loads(line)
-        return record["timestamp"], record["input_length"], record["output_length"]
+        return Row(*(record[name] for name in Row._fields))
     except (ValueError, TypeError):
         raise ValueError(
             f"{path} row {number}: {line[:60]!r} is not a JSON object"
         ) from None
     except KeyError as error:
         raise ValueError(f"{path} row {number}: column {error} is missing") from None
+
+
+def _prefixes(path: str, columns: Sequence[object], prompts: list[int]) -> Prefixes:
+    chains = []
+    for row, (ids, prompt) in enumerate(zip(columns, prompts, strict=True), 1):
+        if not _are_ids(ids):
+            raise ValueError(
+                f"{path} row {row}: hash_ids is {str(ids)[:40]}; expected a list of "
+                "whole numbers"
+            )
+        chains.append(ids[: prompt // BLOCK_TOKENS])
+    return prefixes_of(BLOCK_TOKENS, chains)
+
+
+def _are_ids(ids: object) -> TypeGuard[list[int]]:
+    return isinstance(ids, list) and all(type(item) is int for item in ids)
 
 
 def _seconds(path: str, times: tuple[object, ...]) -> NDArray[np.float64]:

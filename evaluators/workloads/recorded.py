@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluators.workloads.chains import taken
+from evaluators.workloads.prefixes import Prefixes
 from evaluators.workloads.replay import Recording
 from evaluators.workloads.trace import Ints
 
@@ -59,12 +61,16 @@ def token_column(path: str, name: str, values: Sequence[object]) -> Ints:
 
 
 def recording(
-    arrived_s: NDArray[np.float64], tokens: Iterable[Ints], stamp_s: float
+    arrived_s: NDArray[np.float64],
+    tokens: Iterable[Ints],
+    stamp_s: float,
+    prefixes: Prefixes | None = None,
 ) -> Recording:
     """Columns sorted by time, rows of equal stamps in the file's order."""
     order = np.argsort(arrived_s, kind="stable")
     prompt, output = (column[order] for column in tokens)
-    return Recording(arrived_s[order], prompt, output, stamp_s)
+    chains = None if prefixes is None else taken(prefixes, order)
+    return Recording(arrived_s[order], prompt, output, stamp_s, chains)
 
 
 def _whole(value: object) -> int | None:

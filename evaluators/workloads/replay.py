@@ -17,6 +17,8 @@ from evaluators.workloads.annotations import (
     predicted,
     zipf_shares,
 )
+from evaluators.workloads.chains import taken
+from evaluators.workloads.prefixes import Prefixes
 from evaluators.workloads.trace import PS_PER_S, Ints, Trace
 from evaluators.workloads.workload import check_draw
 
@@ -38,12 +40,14 @@ class Recording:
     """Parsed columns of a trace file, shape (n,), sorted by time.
 
     Each stamp stands for the ``stamp_s`` seconds from ``arrived_s`` on (0: exact).
+    ``prefixes`` says what the prompts share, where that was recorded.
     """
 
     arrived_s: NDArray[np.float64]
     prompt_tokens: Ints
     output_tokens: Ints
     stamp_s: float = 0.0
+    prefixes: Prefixes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ class Replay:
             for purpose in ("tenant", "class", "prediction")
         }
         shares = zipf_shares(self.n_tenants)
+        chains = recording.prefixes
+        numbers = np.arange(rows.start, rows.stop)
         is_long = (prompt > INTERACTIVE_PROMPT_TOKENS).astype(np.int64)
         interactive = np.array(INTERACTIVE_SHARES)[is_long]
         is_interactive = random["class"].random(len(prompt)) < interactive
@@ -109,6 +115,7 @@ class Replay:
             ),
             tenant=random["tenant"].choice(self.n_tenants, len(prompt), p=shares),
             slo_class=np.where(is_interactive, INTERACTIVE, RELAXED),
+            prefixes=None if chains is None else taken(chains, numbers),
         )
 
 

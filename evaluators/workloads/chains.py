@@ -1,0 +1,61 @@
+"""Chains of block contents: built from what was recorded, taken row by row."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from evaluators.workloads.prefixes import Ints, Prefixes
+
+
+def prefixes_of(block_tokens: int, chains: Sequence[Sequence[int] | Ints]) -> Prefixes:
+    """Prefixes of one chain of ids a request, renumbered by first appearance."""
+    lengths = np.array([len(chain) for chain in chains], dtype=np.int64)
+    parts = [np.asarray(chain, dtype=np.int64) for chain in chains]
+    ids = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+    return Prefixes(block_tokens, _ends(lengths), dense(ids))
+
+
+def taken(prefixes: Prefixes, rows: Ints) -> Prefixes:
+    """Prefixes of these rows, in this order.
+
+    Ids are numbered anew from 0 by first appearance, so that they tell nothing of the
+    rows that were left out.
+    """
+    lengths = np.diff(prefixes.offsets)[rows]
+    ends = _ends(lengths)
+    within = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths)
+    places = np.repeat(prefixes.offsets[rows], lengths) + within
+    return Prefixes(prefixes.block_tokens, ends, dense(prefixes.ids[places]))
+
+
+def dense(ids: Ints) -> Ints:
+    """The same ids as numbers from 0 in order of first appearance."""
+    _, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return np.asarray(rank[inverse])
+
+
+def is_new(prefixes: Prefixes) -> np.ndarray:
+    """Whether each id appears for the first time, shape of ``ids``, of bool.
+
+    As ids are a tree, the others are what an endless cache would hold.
+    """
+    new = np.zeros(len(prefixes.ids), dtype=bool)
+    new[np.unique(prefixes.ids, return_index=True)[1]] = True
+    return new
+
+
+def second_predecessor(prefixes: Prefixes) -> int | None:
+    """The first id seen behind two different ids, or None where all is a tree."""
+    ids, starts = prefixes.ids, prefixes.offsets[:-1][np.diff(prefixes.offsets) > 0]
+    before = np.concatenate(([-1], ids[:-1]))
+    before[starts] = -1
+    order = np.argsort(ids, kind="stable")
+    same = np.diff(ids[order]) == 0
+    bad = np.flatnonzero(same & (np.diff(before[order]) != 0))
+    return int(ids[order][bad[0]]) if bad.size else None
+
+
+def _ends(lengths: Ints) -> Ints:
+    return np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(lengths)))
