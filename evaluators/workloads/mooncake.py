@@ -1,10 +1,9 @@
 """Reader of Mooncake's traces: JSON lines of timestamp (ms), lengths and block ids."""
 
 import json
-from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,16 +56,33 @@ def read(path: Path, stamp_s: float) -> Recording:
     return _parsed(stamp(path), stamp_s)
 
 
+def blocks(path: Path) -> Prefixes:
+    """All recorded block ids of each line, in the file's order, for cache studies.
+
+    The last block of a prompt may be filled in part only. Raises as ``read`` does.
+    """
+    rows = _rows(stamp(path))
+    return prefixes_of(BLOCK_TOKENS, [_ids(str(path), i, row) for i, row in rows])
+
+
 @lru_cache(maxsize=4)
 def _parsed(file: Stamp, stamp_s: float) -> Recording:
-    rows = [_row(file.path, i, line) for i, line in enumerate(lines(file.path), 1)]
-    times, prompts, outputs, ids = zip(*rows, strict=True)
+    rows = _rows(file)
+    times, prompts, outputs, _ = zip(*(row for _, row in rows), strict=True)
     tokens = (
         token_column(file.path, "input_length", prompts),
         token_column(file.path, "output_length", outputs),
     )
-    prefixes = _prefixes(file.path, ids, tokens[0].tolist())
+    n_full = tokens[0] // BLOCK_TOKENS
+    full = [_ids(file.path, i, row)[: n_full[i - 1]] for i, row in rows]
+    prefixes = prefixes_of(BLOCK_TOKENS, full)
     return recording(_seconds(file.path, times), tokens, stamp_s, prefixes)
+
+
+def _rows(file: Stamp) -> list[tuple[int, Row]]:
+    """Numbered lines."""
+    numbered = enumerate(lines(file.path), 1)
+    return [(number, _row(file.path, number, line)) for number, line in numbered]
 
 
 def _row(path: str, number: int, line: str) -> Row:
@@ -81,20 +97,14 @@ def _row(path: str, number: int, line: str) -> Row:
         raise ValueError(f"{path} row {number}: column {error} is missing") from None
 
 
-def _prefixes(path: str, columns: Sequence[object], prompts: list[int]) -> Prefixes:
-    chains = []
-    for row, (ids, prompt) in enumerate(zip(columns, prompts, strict=True), 1):
-        if not _are_ids(ids):
-            raise ValueError(
-                f"{path} row {row}: hash_ids is {str(ids)[:40]}; expected a list of "
-                "whole numbers"
-            )
-        chains.append(ids[: prompt // BLOCK_TOKENS])
-    return prefixes_of(BLOCK_TOKENS, chains)
-
-
-def _are_ids(ids: object) -> TypeGuard[list[int]]:
-    return isinstance(ids, list) and all(type(item) is int for item in ids)
+def _ids(path: str, number: int, row: Row) -> list[int]:
+    ids = row.hash_ids
+    if not isinstance(ids, list) or not all(type(item) is int for item in ids):
+        raise ValueError(
+            f"{path} row {number}: hash_ids is {str(ids)[:40]}; expected a list of "
+            "whole numbers"
+        )
+    return ids
 
 
 def _seconds(path: str, times: tuple[object, ...]) -> NDArray[np.float64]:
