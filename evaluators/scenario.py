@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from evaluators.calibration.step_time import StepTime
+from evaluators.fleet import Fleet
 from evaluators.workloads.trace import Trace
 
 Split = Literal["train", "validation", "held_out"]
@@ -67,7 +68,8 @@ class Scenario:
     ``prediction_error`` is the standard deviation of log(predicted / true output);
     ``n_tenants`` is how many customers the service has, 0 for those in the trace.
     ``companions`` are texts of the policies that accompany the judged one, by problem;
-    the engine's own rule decides where there is none.
+    the engine's own rule decides where there is none. With a ``fleet``, its members
+    serve the trace, and ``deployment`` and ``step_time`` are those of its first.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Scenario:
     prediction_error: float = 0.0
     n_tenants: int = 0
     companions: Mapping[str, str] = field(default_factory=dict)
+    fleet: Fleet | None = None
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` when a request names a class that has no objectives."""

@@ -1,0 +1,129 @@
+"""Several engines that share the arrivals: who they are, and what goes between them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from evaluators.calibration.step_time import Batch, StepTime
+from evaluators.workloads.trace import PS_PER_S
+
+if TYPE_CHECKING:  # a scenario may have a fleet
+    from evaluators.scenario import Deployment
+
+Role = Literal["mixed", "prefill", "decode"]
+Rule = Literal["round_robin", "least_outstanding"]
+ROLES: tuple[Role, ...] = ("mixed", "prefill", "decode")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One replica: its engine, how fast it is, and which phases it serves.
+
+    A ``prefill`` replica computes prompts and emits the first token; its KV then goes
+    to a ``decode`` replica, which emits the others. A ``mixed`` one does both.
+    """
+
+    deployment: "Deployment"
+    step_time: StepTime
+    role: Role = "mixed"
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Prompt tokens a second in full steps that nobody decodes in."""
+        step, most = self.step_time, self.deployment.max_step_tokens
+        return most / (duration_ps(step, most) / PS_PER_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A replica is gone from ``at_s`` on, and back, empty, at ``back_s`` (None: never).
+
+    Its requests lose their KV and are routed again.
+    """
+
+    replica: int
+    at_s: float
+    back_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Network port of a replica: what it sends and receives shares its bandwidth.
+
+    A copy of n pieces takes ``latency_s`` for each piece and its bytes over
+    ``bytes_per_s``. ``source`` says who measured it, or "assumed".
+    """
+
+    bytes_per_s: float
+    latency_s: float = 0.0
+    source: str = "assumed"
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a wire that carries nothing."""
+        if not self.bytes_per_s > 0 or not self.latency_s >= 0:
+            raise ValueError(
+                f"a wire of {self.bytes_per_s} bytes/s and {self.latency_s} s latency; "
+                "expected above 0, and 0 or more"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Replicas behind one router.
+
+    Replicas report their state at all multiples of ``report_delay_s``, and the router
+    sees the last report; with 0 it sees them as they are. ``probe_s`` is the round trip
+    of a probe that is rejected. ``rule`` routes where no policy does. ``kv_bytes`` is
+    the KV memory of a token, which ``wire`` carries between replicas; ``contiguous``
+    says that a request's KV travels in one piece, and not block by block.
+    """
+
+    members: tuple[Member, ...]
+    report_delay_s: float = 0.0
+    probe_s: float = 0.001
+    losses: tuple[Loss, ...] = ()
+    rule: Rule = "round_robin"
+    wire: Wire | None = None
+    kv_bytes: int = 0
+    contiguous: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a fleet that cannot serve every request."""
+        if not self.members:
+            raise ValueError("a fleet without members serves nobody")
+        if min(self.report_delay_s, self.probe_s) < 0:
+            raise ValueError("report_delay_s and probe_s must not be negative")
+        roles = {member.role for member in self.members}
+        if roles in ({"prefill"}, {"decode"}):
+            raise ValueError(
+                f"all members are {roles.pop()} replicas; nobody does the other phase"
+            )
+        if "prefill" in roles and (self.wire is None or self.kv_bytes < 1):
+            raise ValueError("prefill replicas need a wire and kv_bytes above 0")
+        self._check_losses()
+
+    def _check_losses(self) -> None:
+        gone: set[int] = set()
+        ends: dict[int, float] = {}
+        for loss in sorted(self.losses, key=lambda each: each.at_s):
+            if not 0 <= loss.replica < len(self.members) or loss.at_s < 0:
+                raise ValueError(f"{loss} is not of a member, or before time 0")
+            back = float("inf") if loss.back_s is None else loss.back_s
+            if back <= loss.at_s or loss.at_s < ends.get(loss.replica, 0.0):
+                raise ValueError(f"{loss} ends before it begins, or within another")
+            ends[loss.replica] = back
+            if loss.back_s is None:
+                gone.add(loss.replica)
+        left = {m.role for i, m in enumerate(self.members) if i not in gone}
+        if "mixed" not in left and not {"prefill", "decode"} <= left:
+            raise ValueError("after the losses nobody is left to serve a request")
+
+    @property
+    def prompt_members(self) -> tuple[int, ...]:
+        """Replicas that take new requests: all but decode ones."""
+        members = enumerate(self.members)
+        return tuple(i for i, member in members if member.role != "decode")
+
+
+def duration_ps(step: StepTime, tokens: int) -> int:
+    """Picoseconds of a step that computes so many tokens of a new prompt."""
+    return step.duration_ps(Batch(tokens, tokens * tokens, 0, 0, 0))
