@@ -9,13 +9,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
+
 from adrs.zygote import Process
 from evaluators import frames
-from evaluators.child import ASK_WORDS, FAILURES
+from evaluators.child import FAILURES
 from evaluators.confine import Limits
 from evaluators.evaluation import FailureKind, PolicyError
+from evaluators.manners import Manner, heard
 from evaluators.problem import Hook, arguments
-from evaluators.views import Engine, EngineFacts, Parts, Requests, table_of
+from evaluators.view_kinds import KINDS
+from evaluators.views import Engine, EngineFacts, Parts, Requests, Table, table_of
 
 TICK_S = 0.05
 """How often the limits are checked while no answer comes."""
@@ -28,6 +32,10 @@ _OWN_FAULTS = frozenset((
     "memory_limit",
 ))
 """What a policy's process may say of itself; the rest is told from outside."""
+
+
+_ANSWER_PARTS = {"grants": 2, "nothing": 0}
+"""Arrays that an answer has, by what the hook returns, where it is not one."""
 
 
 class Conversation:
@@ -73,13 +81,16 @@ class Conversation:
             self.is_lost = True
             raise PolicyError("crash", f"{subject}: its process ended") from None
 
-    def tell(self, kind: int, payload: bytes) -> None:
+    def tell(self, subject: str, kind: int, payload: bytes) -> None:
         """Send what needs no answer; that nobody listens shows at the next question."""
+        self._subject = subject
+        self._asked_at_s = time.monotonic()
         try:
-            self._asked_at_s = time.monotonic()
             self._channel.send(next(self._nonces), kind, payload)
         except frames.ClosedError:
             self.is_lost = True
+        finally:
+            self._waited_s += time.monotonic() - self._asked_at_s
 
     def has_stray_input(self) -> bool:
         """Whether the policy sent something that nobody asked for."""
@@ -100,27 +111,39 @@ class Conversation:
 
 
 class RemotePolicy:
-    """A policy in another process: its hooks, its ``ask`` and its ``holds_back``.
+    """A policy in another process: its hooks and its manners, as attributes.
 
     Each hook sends the rows of the table that changed since the last question and the
-    parts of the views it is given, and returns arrays. Raises ``PolicyError`` with what
-    the policy did wrong, when made and when asked.
+    parts of the views it is given, and returns arrays; one that returns nothing does
+    not wait, and what it raises comes with the next question. Raises ``PolicyError``
+    with what the policy did wrong, when made and when asked.
     """
 
     def __init__(
-        self, conversation: Conversation, source: str, hooks: Sequence[Hook]
+        self,
+        conversation: Conversation,
+        source: str,
+        hooks: Sequence[Hook],
+        manners: Sequence[Manner] = (),
     ) -> None:
-        start = {"source": source, "hooks": [_described(hook) for hook in hooks]}
-        payload = json.dumps(start).encode()
-        has, self.ask, self.holds_back = _start_reply(
-            conversation.ask("the policy", frames.START, payload), len(hooks)
+        assert len(hooks) <= frames.MAX_HOOKS, "more hooks than a frame's kind can say"
+        start = {
+            "source": source,
+            "hooks": [_described(hook) for hook in hooks],
+            "manners": manners,
+        }
+        answer = conversation.ask(
+            "the policy", frames.START, json.dumps(start).encode()
         )
+        has, manner = _start_reply(answer, hooks, manners)
+        vars(self).update(manner)
         self._conversation = conversation
         self._facts: EngineFacts | None = None
+        self._is_told = False
         self._hooks = {hook.name: (1 << i, hook) for i, hook in enumerate(hooks)}
         for hook, is_there in zip(hooks, has, strict=True):
             if is_there:
-                setattr(self, hook.name, self._asking(hook))
+                setattr(self, hook.name, self._calling(hook))
 
     def ask_together(
         self, names: Sequence[str], views: Mapping[str, Any]
@@ -131,35 +154,53 @@ class RemotePolicy:
         """
         asked = [self._hooks[name] for name in names]
         hooks = [hook for _, hook in asked]
-        self._send_facts(views)
         subject = " and ".join(names)
+        payload = self._payload(hooks, views)
         kind = frames.FIRST_HOOK + sum(bit for bit, _ in asked)
-        given = [views[name] for name in arguments(hooks)]
-        answer = self._conversation.ask(subject, kind, frames.pack(_parts(given)))
-        sizes = [2 if hook.returns == "grants" else 1 for hook in hooks]
+        answer = self._conversation.ask(subject, kind, payload)
+        self._is_told = False
+        sizes = [_ANSWER_PARTS.get(hook.returns, 1) for hook in hooks]
         if len(answer) != sum(sizes):
             raise PolicyError(
                 "protocol",
                 f"{subject}: {len(answer)} arrays came; expected {sum(sizes)}",
             )
         parts = iter(answer)
-        return [
-            (next(parts), next(parts)) if size > 1 else next(parts) for size in sizes
-        ]
+        return [_taken(parts, size) for size in sizes]
 
-    def _asking(self, hook: Hook) -> Callable[..., Any]:
-        def asked(*views: Requests | Engine) -> object:
+    def finish(self) -> None:
+        """Hear of what the policy was told last; raises what it raised over it."""
+        if self._is_told:
+            self._is_told = False
+            self._conversation.ask("the policy", frames.SYNC, b"")
+
+    def _calling(self, hook: Hook) -> Callable[..., Any]:
+        def called(*views: object) -> object:
             given = dict(zip(hook.arguments, views, strict=True))
-            return self.ask_together((hook.name,), given)[0]
+            if hook.returns != "nothing":
+                return self.ask_together((hook.name,), given)[0]
+            self._tell(hook, given)
+            return None
 
-        asked.__name__ = hook.name
-        return asked
+        called.__name__ = hook.name
+        return called
+
+    def _tell(self, hook: Hook, views: Mapping[str, Any]) -> None:
+        payload = self._payload([hook], views)
+        kind = frames.FIRST_TOLD + self._hooks[hook.name][0]
+        self._conversation.tell(hook.name, kind, payload)
+        self._is_told = True
+
+    def _payload(self, hooks: Sequence[Hook], views: Mapping[str, Any]) -> bytes:
+        self._send_facts(views)
+        return frames.pack(_parts({name: views[name] for name in arguments(hooks)}))
 
     def _send_facts(self, views: Mapping[str, Any]) -> None:
         engine = views.get("engine")
         if isinstance(engine, Engine) and engine.facts is not self._facts:
             self._facts = engine.facts
-            self._conversation.tell(frames.FACTS, frames.pack(engine.facts))
+            payload = frames.pack(engine.facts)
+            self._conversation.tell("the policy", frames.FACTS, payload)
 
 
 def over_cpu_limit(limits: Limits, subject: str = "the policy") -> str:
@@ -167,13 +208,29 @@ def over_cpu_limit(limits: Limits, subject: str = "the policy") -> str:
     return f"{subject}: used more than {limits.cpu_s:g} s of CPU time on a scenario"
 
 
-def _parts(views: Sequence[Requests | Engine]) -> Parts:
+def _parts(views: Mapping[str, Any]) -> Parts:
+    tables: list[Table] = []
     parts: list[Any] = []
-    for view in views:
-        if isinstance(view, Requests) and not parts:
-            parts += table_of(view).drain()
+    for name, view in views.items():
+        if name not in KINDS:
+            # Anything but a plain float would be another thing in the two processes.
+            assert type(view) is float, f"{name} is {view!r}; expected a float"
+            parts.append(np.array(view))
+            continue
+        if isinstance(view, Requests):
+            tables.append(table_of(view))
         parts += view.parts()
+    if tables:
+        assert all(table is tables[0] for table in tables), "views of several tables"
+        parts[:0] = tables[0].drain()
     return tuple(parts)
+
+
+def _taken(parts: Iterator[Any], size: int) -> object:
+    """The next array, or so many as a tuple, or None for no array."""
+    if size == 1:
+        return next(parts)
+    return tuple([next(parts) for _ in range(size)]) or None
 
 
 def _answer(frame: frames.Frame, nonce: int) -> Parts:
@@ -190,14 +247,18 @@ def _answer(frame: frames.Frame, nonce: int) -> Parts:
     raise PolicyError(cast(FailureKind, FAILURES[code]), message)
 
 
-def _start_reply(parts: Parts, n_hooks: int) -> tuple[list[int], str | float, bool]:
-    """Which hooks there are, 0 or 1 each, the policy's ``ask`` and ``holds_back``."""
-    if [part.shape for part in parts] != [(n_hooks,), (3,)]:
-        raise PolicyError("protocol", "the policy: a malformed reply to its start")
-    word, seconds, holds = parts[1].tolist()
-    if word in range(len(ASK_WORDS)):
-        return parts[0].tolist(), ASK_WORDS[int(word)], bool(holds)
-    return parts[0].tolist(), float(seconds), bool(holds)
+def _start_reply(
+    parts: Parts, hooks: Sequence[Hook], manners: Sequence[Manner]
+) -> tuple[list[int], Mapping[str, str | float | bool]]:
+    """Which hooks there are, 0 or 1 each, and the policy's manners by name."""
+    try:
+        has, rows = parts
+        if has.shape != (len(hooks),):
+            raise ValueError(f"{has.shape} hooks")
+        return has.tolist(), heard(rows, manners)
+    except ValueError as error:
+        message = f"the policy: a malformed reply to its start: {error}"
+        raise PolicyError("protocol", message) from None
 
 
 def _described(hook: Hook) -> dict[str, object]:

@@ -119,8 +119,11 @@ def _outcome(
     conversation: Conversation, problem: Problem, source: str, exam: Exam
 ) -> Outcome:
     try:
-        policy = RemotePolicy(conversation, source, problem.hooks)
-        return problem.evaluate(policy, exam.scenario, exam.standard)
+        policy = RemotePolicy(conversation, source, problem.hooks, problem.manners)
+        outcome = problem.evaluate(policy, exam.scenario, exam.standard)
+        if outcome.failure is None:
+            policy.finish()
+        return outcome
     except PolicyError as error:
         return failed(exam.scenario, error.failure)
 

@@ -12,7 +12,7 @@ import json
 import re
 import socket
 import sys
-from typing import Any, NoReturn, get_args
+from typing import Any, NamedTuple, NoReturn, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,26 +21,16 @@ from evaluators import frames
 from evaluators.confine import POLICY_DESCRIPTOR
 from evaluators.evaluation import FailureKind, PolicyError
 from evaluators.load import described, hooks_of, load_policy
+from evaluators.manners import Manner, told
 from evaluators.problem import Hook, arguments, numbers
-from evaluators.views import (
-    Engine,
-    EngineFacts,
-    Parts,
-    Requests,
-    Running,
-    Table,
-    Waiting,
-)
+from evaluators.view_kinds import KINDS, is_of_requests
+from evaluators.views import Engine, EngineFacts, Parts, Requests, Table
 
 __all__ = ["FAILURES", "Child", "load_policy", "serve"]
 
 MAX_OUTPUT_CHARS = 1 << 20
-VIEWS: dict[str, type[Requests]] = {"waiting": Waiting, "running": Running}
 FAILURES = get_args(FailureKind)
-ASK_WORDS = ("event", "iteration")
-"""An ``ask`` travels as an index into these, or as this many and the seconds."""
 
-_ENGINE_PARTS = 2
 _TABLE_PARTS = 3
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
@@ -54,30 +44,44 @@ def serve() -> None:
     # Built while there is memory, for when there is none.
     starved = _failure("memory_limit", "asked for more memory than its limit")
     child = Child()
+    unsaid: Reply | None = None
     try:
         while True:
             frame = channel.receive()
-            kind, payload = _reply(child, frame, starved)
-            if kind is not None:
-                channel.send(frame.nonce, kind, payload)
+            reply = unsaid or _reply(child, frame, starved)
+            if not expects_answer(frame.kind):
+                # What went wrong over it is the answer to the next question.
+                unsaid = reply if reply.kind == frames.ERROR else None
+                continue
+            channel.send(frame.nonce, reply.kind, reply.payload)
     except frames.ClosedError:
         return
 
 
-def _reply(
-    child: "Child", frame: frames.Frame, starved: bytes
-) -> tuple[int | None, bytes]:
-    """Kind and payload of what to send back for a frame, no kind for nothing."""
+class Reply(NamedTuple):
+    """Kind and payload of a frame to send back."""
+
+    kind: int
+    payload: bytes
+
+
+def expects_answer(kind: int) -> bool:
+    """Whether the engine waits for an answer to a frame of this kind."""
+    return kind != frames.FACTS and not (frames.FIRST_TOLD <= kind < frames.FIRST_HOOK)
+
+
+def _reply(child: "Child", frame: frames.Frame, starved: bytes) -> Reply:
+    """What to send back for a frame, if it expects an answer."""
     try:
-        return child.reply(frame)
+        return Reply(frames.ANSWER, child.reply(frame))
     except PolicyError as error:
         failure = error.failure
-        return frames.ERROR, _failure(failure.kind, failure.message)
+        return Reply(frames.ERROR, _failure(failure.kind, failure.message))
     except MemoryError:
-        return frames.ERROR, starved
+        return Reply(frames.ERROR, starved)
     except Exception as error:  # noqa: BLE001 - the boundary: a policy may raise anything
         where = child.asked + ": " if child.asked else ""
-        return frames.ERROR, _failure("exception", where + described(error))
+        return Reply(frames.ERROR, _failure("exception", where + described(error)))
 
 
 def _failure(kind: FailureKind, message: str) -> bytes:
@@ -96,19 +100,21 @@ class Child:
         self._table = Table(64)
         self._facts: EngineFacts | None = None
 
-    def reply(self, frame: frames.Frame) -> tuple[int | None, bytes]:
-        """Kind and payload of the reply to a frame; raises what the policy raises."""
-        if frame.kind >= frames.FIRST_HOOK:
-            bits = frame.kind - frames.FIRST_HOOK
+    def reply(self, frame: frames.Frame) -> bytes:
+        """Payload of the answer to a frame; raises what the policy raises."""
+        if frame.kind >= frames.FIRST_TOLD:
+            first = frames.FIRST_TOLD if frame.kind < frames.FIRST_HOOK else 0
+            bits = frame.kind - (first or frames.FIRST_HOOK)
             asked = [hook for i, hook in enumerate(self._hooks) if bits >> i & 1]
-            return frames.ANSWER, self._answer(asked, frames.unpack(frame.payload))
+            return self._answer(asked, frames.unpack(frame.payload))
         if frame.kind == frames.FACTS:
             self._facts = EngineFacts(*frames.unpack(frame.payload))
-            return None, b""
-        return frames.ANSWER, self._start(frame.payload)
+        elif frame.kind == frames.START:
+            return self._start(frame.payload)
+        return frames.pack(())
 
     def _start(self, payload: bytes) -> bytes:
-        """Load the policy; say which hooks it has and when to ask it."""
+        """Load the policy; say which hooks it has and how to ask it."""
         start = json.loads(payload)
         self._hooks = [
             Hook(**{**hook, "arguments": tuple(hook["arguments"])})
@@ -118,7 +124,7 @@ class Child:
         found = hooks_of(policy, self._hooks)
         self._calls = {name: getattr(policy, name) for name in found}
         has = np.array([hook.name in found for hook in self._hooks], dtype=np.int64)
-        return frames.pack((has, _manner(policy)))
+        return frames.pack((has, told(policy, [Manner(*m) for m in start["manners"]])))
 
     def _answer(self, asked: list[Hook], parts: Parts) -> bytes:
         self.asked = ""
@@ -132,45 +138,36 @@ class Child:
 
     def _views(self, names: tuple[str, ...], parts: Parts) -> dict[str, Any]:
         at = 0
-        if names and names[0] in VIEWS:
+        if any(map(is_of_requests, names)):
             at = _TABLE_PARTS
             self._table.apply(parts[:at])
         views: dict[str, Any] = {}
         for name in names:
-            if name == "engine":
-                assert self._facts is not None, "a question came before the facts"
-                views[name] = Engine(self._facts, *parts[at : at + _ENGINE_PARTS])
-                at += _ENGINE_PARTS
-            else:
-                kind = VIEWS[name]
-                size = 1 + len(kind.own_columns)
-                views[name] = kind.from_parts(self._table, parts[at : at + size])
-                at += size
+            size = KINDS[name].n_parts if name in KINDS else 1
+            views[name] = self._view(name, parts[at : at + size])
+            at += size
         return views
 
-
-def _manner(policy: object) -> NDArray[np.float64]:
-    """How the policy wants to be asked.
-
-    (index into ``ASK_WORDS`` or past it, seconds, 1 if it holds requests back)
-    """
-    ask = getattr(policy, "ask", ASK_WORDS[0])
-    holds = float(bool(getattr(policy, "holds_back", False)))
-    if isinstance(ask, str) and ask in ASK_WORDS:
-        return np.array([ASK_WORDS.index(ask), 0.0, holds])
-    if isinstance(ask, int | float):
-        return np.array([len(ASK_WORDS), float(ask), holds])
-    raise PolicyError(
-        "interface", f"ask is {ask!r}; expected event, iteration or seconds"
-    )
+    def _view(self, name: str, parts: Parts) -> object:
+        kind = KINDS.get(name)
+        if kind is None:
+            return float(parts[0])
+        if kind is Engine:
+            assert self._facts is not None, "a question came before the facts"
+            return Engine.from_parts(self._facts, parts)
+        if issubclass(kind, Requests):
+            return kind.from_parts(self._table, parts)
+        return kind.from_parts(parts)
 
 
 def _plain(hook: Hook, answer: object) -> Parts:
-    """What a hook returned as one array, or as two of a plan.
+    """What a hook returned as one array, two of a plan, or none if it only listens.
 
     Raises ``PolicyError`` of kind "decision" for what is no numbers; whether they are
     the right ones is the engine's to check.
     """
+    if hook.returns == "nothing":
+        return ()
     if hook.returns != "grants":
         return (_numbers(hook.name, answer),)
     if not isinstance(answer, tuple) or len(answer) != 2:

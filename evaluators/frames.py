@@ -21,11 +21,16 @@ from evaluators.views import Parts
 PACKET_BYTES = 65_536
 MAX_QUESTION_BYTES = 1 << 28
 MAX_ANSWER_BYTES = 1 << 24
-MAX_ARRAYS = 16
+MAX_ARRAYS = 64
 
-ANSWER, ERROR, START, FACTS = 0, 1, 2, 3
-FIRST_HOOK = 16
-"""Kinds of frames; a question to hooks i and j is ``FIRST_HOOK + 2**i + 2**j``."""
+ANSWER, ERROR, START, FACTS, SYNC = 0, 1, 2, 3, 4
+FIRST_TOLD = 1 << 14
+FIRST_HOOK = 1 << 15
+"""Kinds of frames; a question to hooks i and j is ``FIRST_HOOK + 2**i + 2**j``.
+
+What hook i is only told, without an answer, is ``FIRST_TOLD + 2**i``.
+"""
+MAX_HOOKS = 14
 
 _HEADER = struct.Struct("<QII")
 _SHAPES = tuple(struct.Struct(f"<Q{4 * n}I") for n in range(MAX_ARRAYS + 1))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.evaluation import Outcome, PolicyError
+from evaluators.manners import Manner
 from evaluators.scenario import Scenario
 from evaluators.views import Column
 
@@ -82,6 +83,7 @@ class Problem(Protocol):
     name: str
     brief: str
     hooks: tuple[Hook, ...]
+    manners: tuple[Manner, ...]
     views: Mapping[str, tuple[Column, ...]]
 
     def standard(self, scenario: Scenario) -> Standard:

@@ -6,7 +6,7 @@ policy's process holds a mirror of what an engine would know by now, and nothing
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +122,8 @@ class Table:
 class Requests:
     """Columns over some requests, shape (n,) each, read-only, gathered when asked."""
 
-    own_columns: Sequence[Column] = ()
+    own_columns: ClassVar[Sequence[Column]] = ()
+    n_parts: ClassVar[int] = 1
 
     def __init__(self, table: Table, rows: Ints, own: Parts = ()) -> None:
         self._table = table
@@ -187,6 +188,7 @@ class Running(Requests):
         REQUEST_INTS[_INT_INDEX["generated_tokens"]],
         REQUEST_FLOATS[_FLOAT_INDEX["last_token_s"]],
     )
+    n_parts = 1 + len(own_columns)
 
     def __getattr__(self, name: str) -> NDArray[Any]:
         if name in ("generated_tokens", "last_token_s"):
@@ -224,6 +226,8 @@ class EngineFacts(NamedTuple):
 class Engine:
     """Scalars of one engine, its tenants and its service classes, as of now."""
 
+    n_parts: ClassVar[int] = 2
+
     def __init__(self, facts: EngineFacts, scalars: Floats, tenants: Ints) -> None:
         self.facts = facts
         self._scalars = scalars
@@ -252,3 +256,8 @@ class Engine:
     def parts(self) -> Parts:
         """The arrays that, with the facts, make this view again on the other side."""
         return self._scalars, self._tenants
+
+    @classmethod
+    def from_parts(cls, facts: EngineFacts, parts: Parts) -> Self:
+        """Inverse of ``parts``."""
+        return cls(facts, *parts)

@@ -5,6 +5,7 @@ import numpy as np
 from evaluators.calibration.step_time import StepTime
 from evaluators.evaluation import Outcome, PolicyError
 from evaluators.problem import Exam, Standard
+from evaluators.problems.scheduling import MANNERS
 from evaluators.scenario import Deployment, Scenario, ServiceClass
 from evaluators.sim.hooks import HOOKS, VIEWS, Policy
 from evaluators.views import Engine, EngineFacts, Running, Table, Waiting
@@ -44,6 +45,7 @@ class Tiny:
     name = "tiny"
     brief = ""
     hooks = HOOKS
+    manners = MANNERS
     views = VIEWS
 
     def standard(self, scenario):

@@ -13,8 +13,12 @@ from adrs.pool import in_process
 from adrs.remote import Conversation, RemotePolicy
 from adrs.sandbox import Limits
 from adrs.zygote import ENVIRONMENT, Zygote
+from evaluators.evaluation import PolicyError
+from evaluators.manners import Manner
+from evaluators.problem import Hook
+from evaluators.problems.scheduling import MANNERS
 from evaluators.sim.hooks import HOOKS
-from evaluators.views import Engine, Table, Waiting
+from evaluators.views import Engine, Running, Table, Waiting
 from tests import attacks
 from tests.attacks import OS, hook
 from tests.sandbox_problem import FACTS, HONEST, PROBLEM, exam
@@ -87,13 +91,18 @@ def wait_until(holds, timeout_s=2.0):
 
 
 @pytest.fixture
-def connected():
-    """Makes proxies of policies, all in one process."""
+def process():
+    """A conversation with a policy process, and the process."""
     zygote = Zygote()
     with zygote.forked(LIMITS) as process:
-        conversation = Conversation(process, LIMITS)
-        yield lambda source: RemotePolicy(conversation, source, HOOKS)
+        yield Conversation(process, LIMITS), process
     zygote.close()
+
+
+@pytest.fixture
+def connected(process):
+    """Makes proxies of policies, all in one process."""
+    return lambda source: RemotePolicy(process[0], source, HOOKS, MANNERS)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -136,6 +145,99 @@ def test_the_proxy_has_only_the_hooks_that_the_policy_has(connected):
     there = [hook.name for hook in HOOKS if hasattr(policy, hook.name)]
     assert there == ["admit_key", "victim_key", "token_budget", "prompt_cap"]
     assert policy.ask == "iteration"
+
+
+ANY_KIND = (
+    Hook("number", ("now_s",), "count", "", ""),
+    Hook("order", ("waiting", "now_s"), "index", "", ""),
+    Hook("moves", (), "pairs", "", ""),
+    Hook("modes", ("running",), "modes", "", ""),
+    Hook("hear", ("waiting",), "nothing", "", ""),
+)
+LISTENER = """
+class Listener:
+    pace_s, style, is_calm = 2, "late", 1
+
+    def __init__(self):
+        self.heard = []
+
+    def number(self, now_s):
+        assert type(now_s) is float
+        return now_s / 3 + sum(self.heard)
+
+    def order(self, waiting, now_s):
+        return [len(waiting), int(now_s)]
+
+    def moves(self):
+        return [(1, 2), (3, 4)]
+
+    def modes(self, running):
+        return running.blocks_held % 2
+
+    def hear(self, waiting):
+        self.heard += waiting.prompt_tokens.tolist()
+"""
+PACE = Manner("pace_s", 1.0, has_number=True, expected="seconds")
+STYLE = Manner("style", "early", words=("early", "late"), expected="early or late")
+CALM = Manner("is_calm", default=False)
+
+
+def table_of(rows):
+    table = Table(rows)
+    table.ints[:] = np.arange(rows)
+    table.changed.extend(range(rows))
+    return table
+
+
+@pytest.fixture
+def listener(process):
+    conversation, _ = process
+    manners = (PACE, STYLE, CALM)
+    return RemotePolicy(conversation, LISTENER, ANY_KIND, manners)
+
+
+def test_every_kind_of_answer_crosses_as_it_was_returned(listener):
+    table, rows = table_of(5), np.arange(1, 5)
+    own = (rows, rows, rows, rows / 7)
+    assert listener.number(0.1) == 0.1 / 3
+    assert listener.order(Waiting(table, rows), 7.5).tolist() == [4, 7]
+    assert listener.moves().tolist() == [[1, 2], [3, 4]]
+    assert listener.modes(Running(table, rows, own)).tolist() == [1, 0, 1, 0]
+
+
+def test_what_a_policy_is_told_reaches_it_before_the_next_question(listener):
+    table = table_of(5)
+    assert listener.hear(Waiting(table, np.array([2, 3]))) is None
+    table.ints[:, 4] = 40
+    table.changed.append(4)
+    listener.hear(Waiting(table, np.array([4])))
+    assert listener.number(0.0) == 45
+
+
+def test_a_policy_fails_over_what_it_was_told_at_the_next_question(process):
+    conversation, _ = process
+    fails = LISTENER.replace("self.heard +=", "self.heard = 1 /")
+    policy = RemotePolicy(conversation, fails, ANY_KIND)
+    policy.hear(Waiting(table_of(5), np.array([1])))
+    with pytest.raises(PolicyError, match="hear: line 22: TypeError"):
+        policy.finish()
+
+
+def test_manners_arrive_as_words_numbers_and_flags(listener):
+    assert (listener.pace_s, listener.style, listener.is_calm) == (2.0, "late", True)
+    assert type(listener.pace_s) is float
+
+
+@pytest.mark.parametrize(
+    ("manner", "says"),
+    [
+        (STYLE._replace(words=("early",)), "style is 'late'; expected early or late"),
+        (PACE._replace(has_number=False), "pace_s is 2; expected seconds"),
+    ],
+)
+def test_a_manner_that_is_neither_word_nor_number_is_refused(process, manner, says):
+    with pytest.raises(PolicyError, match=says):
+        RemotePolicy(process[0], LISTENER, ANY_KIND, [manner])
 
 
 @named(attacks.TEACHABLE | attacks.NONSENSE)

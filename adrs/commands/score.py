@@ -15,6 +15,7 @@ from adrs.terminal import note, say
 from adrs.validation import identity
 from evaluators.confine import Limits
 from evaluators.evaluation import Evaluation, Outcome
+from evaluators.manners import Manner
 from evaluators.problem import Exam, Hook, Problem, Standard
 from evaluators.scenario import Scenario, Split
 from evaluators.sim.engine import simulate
@@ -145,6 +146,7 @@ class Watched:
     def __init__(self, problem: Problem) -> None:
         self.name, self.brief = problem.name, problem.brief
         self.hooks: tuple[Hook, ...] = problem.hooks
+        self.manners: tuple[Manner, ...] = problem.manners
         self.views: Mapping[str, tuple[Column, ...]] = problem.views
         self.run: Run | None = None
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from evaluators.bounds import utility_bound
 from evaluators.evaluation import Outcome, PolicyError
 from evaluators.feedback import feedback
+from evaluators.manners import Manner
 from evaluators.metrics import measure
 from evaluators.problem import Hook, Standard
 from evaluators.scenario import Scenario
@@ -66,12 +67,25 @@ class AgedShortestPrompt:
 '''
 
 
+MANNERS = (
+    Manner(
+        "ask",
+        "event",
+        words=("event", "iteration"),
+        has_number=True,
+        expected="event, iteration or seconds",
+    ),
+    Manner("holds_back", default=False),
+)
+
+
 class Scheduling:
     """Serve a scenario with one engine under a policy and score its users' utility."""
 
     name = "scheduling"
     brief = BRIEF
     hooks: tuple[Hook, ...] = HOOKS
+    manners: tuple[Manner, ...] = MANNERS
     views: Mapping[str, tuple[Column, ...]] = {
         **VIEWS,
         "engine": (*ENGINE_SCALARS, *ENGINE_CONSTANTS),
