@@ -15,6 +15,11 @@ true). Assumed: about two thirds of predictions within a factor of 1.65."""
 
 INTERACTIVE, RELAXED = 0, 1
 
+INTERACTIVE_PROMPT_TOKENS = 8192
+INTERACTIVE_SHARES = (0.7, 0.1)
+"""Synthetic: share of interactive requests among prompts up to, and above, 8,192
+tokens (a longer prompt can hardly meet an interactive TTFT on one GPU)."""
+
 
 def zipf_shares(n_tenants: int) -> NDArray[np.float64]:
     """Share of requests of each tenant, largest first, shape (n_tenants,).
@@ -37,6 +42,14 @@ def predicted(output_tokens: Ints, error: float, rng: np.random.Generator) -> In
     noise = np.exp(error * rng.standard_normal(len(output_tokens)))
     guesses = np.maximum(1, np.rint(output_tokens * noise))
     return np.asarray(guesses.astype(np.int64))
+
+
+def prompt_classes(prompt_tokens: Ints, rng: np.random.Generator) -> Ints:
+    """Service classes drawn by the length of the prompt, same shape."""
+    is_long = (prompt_tokens > INTERACTIVE_PROMPT_TOKENS).astype(np.int64)
+    interactive = np.array(INTERACTIVE_SHARES)[is_long]
+    is_interactive = rng.random(len(prompt_tokens)) < interactive
+    return np.where(is_interactive, INTERACTIVE, RELAXED)
 
 
 def paced_ps(arrived: NDArray[np.float64], rate_per_s: float) -> Ints:

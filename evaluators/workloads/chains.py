@@ -30,10 +30,10 @@ def taken(prefixes: Prefixes, rows: Ints) -> Prefixes:
 
 def dense(ids: Ints) -> Ints:
     """The same ids as numbers from 0 in order of first appearance."""
-    _, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return np.asarray(rank[inverse])
+    if len(ids) and ids.max() < 4 * len(ids):
+        return _ranked(ids, int(ids.max()) + 1)
+    _, inverse = np.unique(ids, return_inverse=True)
+    return _ranked(inverse, len(ids))
 
 
 def is_new(prefixes: Prefixes) -> np.ndarray:
@@ -42,8 +42,26 @@ def is_new(prefixes: Prefixes) -> np.ndarray:
     As ids are a tree, the others are what an endless cache would hold.
     """
     new = np.zeros(len(prefixes.ids), dtype=bool)
-    new[np.unique(prefixes.ids, return_index=True)[1]] = True
+    if new.size:
+        first = _first(prefixes.ids, int(prefixes.ids.max()) + 1)
+        new[first[first < new.size]] = True
     return new
+
+
+def _ranked(ids: Ints, limit: int) -> Ints:
+    """Ids below ``limit`` renumbered, without sorting them."""
+    first = _first(ids, limit)
+    is_first = np.zeros(len(ids) + 1, dtype=bool)
+    is_first[first] = True
+    rank = np.cumsum(is_first[:-1]) - 1
+    return np.asarray(rank[first[ids]])
+
+
+def _first(ids: Ints, limit: int) -> Ints:
+    """Place of the first appearance of each id below ``limit``; len(ids): none."""
+    first = np.full(limit, len(ids), dtype=np.int64)
+    first[ids[::-1]] = np.arange(len(ids))[::-1]
+    return first
 
 
 def second_predecessor(prefixes: Prefixes) -> int | None:

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from evaluators.rng import stream
 from evaluators.scenario import Split
 from evaluators.workloads.annotations import (
-    INTERACTIVE,
-    RELAXED,
     paced_ps,
     predicted,
+    prompt_classes,
     zipf_shares,
 )
 from evaluators.workloads.chains import taken
@@ -28,11 +27,6 @@ SPLIT_SPANS: dict[Split, tuple[float, float]] = {
     "held_out": (0.8, 1.0),
 }
 """Parts of the recorded time; a window never leaves its part."""
-
-INTERACTIVE_PROMPT_TOKENS = 8192
-INTERACTIVE_SHARES = (0.7, 0.1)
-"""Synthetic: share of interactive requests among prompts up to, and above, 8,192
-tokens (a longer prompt can hardly meet an interactive TTFT on one GPU)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,9 +97,6 @@ class Replay:
         shares = zipf_shares(self.n_tenants)
         chains = recording.prefixes
         numbers = np.arange(rows.start, rows.stop)
-        is_long = (prompt > INTERACTIVE_PROMPT_TOKENS).astype(np.int64)
-        interactive = np.array(INTERACTIVE_SHARES)[is_long]
-        is_interactive = random["class"].random(len(prompt)) < interactive
         return Trace(
             arrived_ps=arrived,
             prompt_tokens=prompt,
@@ -114,7 +105,7 @@ class Replay:
                 output, self.prediction_error, random["prediction"]
             ),
             tenant=random["tenant"].choice(self.n_tenants, len(prompt), p=shares),
-            slo_class=np.where(is_interactive, INTERACTIVE, RELAXED),
+            slo_class=prompt_classes(prompt, random["class"]),
             prefixes=None if chains is None else taken(chains, numbers),
         )
 

@@ -11,6 +11,9 @@ from evaluators.workloads.prefixes import Prefixes, Priorities, Sessions
 PS_PER_S = 1_000_000_000_000
 """Picoseconds in a second; simulated time is an integer number of picoseconds."""
 
+FOREVER_PS = 1 << 100
+"""A time that no simulation reaches."""
+
 Ints = NDArray[np.int64]
 
 COLUMNS = (
