@@ -6,15 +6,22 @@ closed form (``clock.py``). Steps whose allocations might fail, or whose running
 requests compete for the token budget, walk the running set instead (``walk.py``).
 """
 
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
+
 from evaluators.scenario import Scenario
-from evaluators.sim.clock import steps_to_cover
+from evaluators.sim.arrivals import Arrivals
+from evaluators.sim.clock import steps_to_cover, total_ps
 from evaluators.sim.hooks import Policy
-from evaluators.sim.panel import Panel, oversized
+from evaluators.sim.ledger import Ledger
+from evaluators.sim.memory import Memory
+from evaluators.sim.panel import Panel
 from evaluators.sim.queue import FirstCome, Ranked
 from evaluators.sim.reference import simulate_plainly
 from evaluators.sim.run import Run
-from evaluators.sim.running import RunningSet
-from evaluators.sim.walk import Walk
+from evaluators.sim.running import RunningSet, Step
+from evaluators.sim.scheduler import Scheduler
+from evaluators.workloads.trace import FOREVER_PS as FOREVER
 from evaluators.workloads.trace import PS_PER_S
 
 
@@ -29,182 +36,159 @@ def simulate(scenario: Scenario, policy: object) -> Run:
     if hooks.schedule or hooks.ask == 0:
         return simulate_plainly(scenario, policy, skips=hooks.ask != 0)
     engine = FastEngine(scenario, hooks)
-    while engine.advance():
-        pass
+    engine.serve(Arrivals(scenario))
     return engine.result()
 
 
+class Pending(NamedTuple):
+    """A step that has begun and ends later; None as ``step`` is one of a skip."""
+
+    ends_ps: int
+    step: Step | None
+    durations: tuple[int, int]
+
+
 class FastEngine:
-    """State of one engine; ``advance`` goes to the next event.
+    """One engine, told who arrives when and how far to go."""
 
-    ``_dirty`` says that the waiting set, the memory or a slot changed since the policy
-    was asked: a decision point of design section 4.
-    """
-
-    def __init__(self, scenario: Scenario, policy: Policy) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        policy: Policy,
+        ledger: Ledger | None = None,
+        cache: Memory | None = None,
+    ) -> None:
         self._deployment, self._policy = scenario.deployment, policy
+        self.ledger = ledger or Ledger(scenario)
         self._panel = Panel(scenario)
-        self._running = RunningSet(scenario, self._panel)
-        self._queue: FirstCome | Ranked = Ranked() if policy.admit_key else FirstCome()
-        rejected = oversized(scenario)
-        self._running.record.rejected.extend(rejected)
-        self._arrivals = _arrivals(scenario, set(rejected))
+        self._running = RunningSet(scenario, self._panel, self.ledger, cache)
+        ordered = self.ledger.arrived_ps if scenario.trace.sessions else None
+        queue = Ranked(ordered) if policy.admit_key else FirstCome()
+        self._scheduler = Scheduler(scenario.deployment, policy, self._running, queue)
+        self._arrivals: list[tuple[int, int]] = []
+        self._arriving: Arrivals | None = None
+        self._pending: Pending | None = None
         self._is_timed, self._next_ask_ps = policy.ask is not None, 0
-        self._budget, self._cap = scenario.deployment.max_step_tokens, 0
-        self._dirty = False
 
-    def advance(self) -> bool:
-        """Go to the next event; False when every request is done."""
-        running = self._running
-        if not running.rows and not self._queue.members:
-            if not self._arrivals:
-                return False
-            running.now_ps = max(running.now_ps, self._arrivals[-1][0])
-        arrivals = self._arrivals
-        if self._is_timed or (arrivals and arrivals[-1][0] <= running.now_ps):
-            self._arrive()
-        waiting = self._queue.members
-        attempt = (self._dirty and waiting) or running.partials
-        if self._dirty:
-            self._dirty = False
-            if waiting:
-                self._ask()
-        if running.paused or running.decodes.n > self._budget:
-            self._walk()
-            return True
-        chunks = self._form() if attempt else []
-        if chunks is None:
-            self._walk()
-        elif chunks:
-            self._dirty |= running.compute(chunks)
-        else:
-            self._skip()
-        return True
+    # -- what others tell and ask it ------------------------------------------------
+
+    def serve(self, arrivals: Arrivals) -> None:
+        """Serve all these requests, and nobody else's, to the end."""
+        self.ledger.rejected.extend(arrivals.rejected)
+        self._arrivals = list(arrivals.first)
+        heapify(self._arrivals)
+        self._arriving = None if arrivals.are_open else arrivals
+        self.advance(None)
+
+    def submit(self, row: int, at_ps: int) -> None:
+        """A request is here from then on; not before a time that was advanced to."""
+        heappush(self._arrivals, (at_ps, row))
+
+    def advance(self, until_ps: int | None) -> None:
+        """Take every step that ends by then and begin the one that does not.
+
+        No step begins at ``until_ps`` itself, so that what arrives then can be told
+        before. None goes on until nothing is left to do.
+        """
+        limit = FOREVER if until_ps is None else until_ps
+        while self._go(limit):
+            if self._arriving and self._running.finished:
+                self._follow(self._arriving)
+
+    @property
+    def finished(self) -> list[int]:
+        """Rows that ended, in order; the caller clears them."""
+        return self._running.finished
+
+    def earliest_finish_ps(self) -> int | None:
+        """Time before which no request finishes, as things are; None when idle.
+
+        Exact while all that runs decodes and has the memory to.
+        """
+        running, pending = self._running, self._pending
+        if pending is None:
+            idle = not (running.rows or self._scheduler.queue.members or self._arrivals)
+            return None if idle else running.now_ps + 1
+        busy = running.partials or running.paused or self._arrivals or self._is_timed
+        if pending.step is not None or busy or self._scheduler.dirty:
+            return pending.ends_ps
+        decodes = running.decodes
+        left = decodes.next_finish() - decodes.step
+        if decodes.blocks_over(left) - decodes.blocks_next() > running.free:
+            return pending.ends_ps
+        return running.now_ps + total_ps(left, *pending.durations)
 
     def result(self) -> Run:
-        """What happened, once ``advance`` has said that nothing follows."""
+        """What happened, once nothing is left to do."""
         running, total = self._running, self._deployment.kv_blocks
-        return running.record.run(
+        return self.ledger.run(
+            [running.record],
             questions=self._policy.questions,
             peak_blocks=total - running.least_free,
             end_blocks=total - running.free,
         )
 
+    # -- from event to event ----------------------------------------------------------
+
+    def _follow(self, arrivals: Arrivals) -> None:
+        now = self._running.now_ps
+        for row in self._running.finished:
+            for at, follower in arrivals.after(row, now):
+                heappush(self._arrivals, (at, follower))
+        self._running.finished.clear()
+
+    def _go(self, limit: int) -> bool:
+        """Take or begin the next steps; False when nothing more may happen yet."""
+        running, arrivals = self._running, self._arrivals
+        if self._pending:
+            return self._land(self._pending, limit)
+        if not running.rows and not self._scheduler.queue.members:
+            if not arrivals:
+                return False
+            running.now_ps = max(running.now_ps, min(arrivals[0][0], limit))
+        if running.now_ps >= limit:
+            return False
+        if self._is_timed or (arrivals and arrivals[0][0] <= running.now_ps):
+            self._arrive()
+        step = self._scheduler.next_step()
+        return self._skip(limit) if step is None else self._begin(step, limit)
+
+    def _begin(self, step: Step, limit: int) -> bool:
+        """Take a step whose memory is taken, or leave it pending beyond ``limit``."""
+        running = self._running
+        duration = running.duration_ps(step)
+        if running.now_ps + duration > limit:
+            self._pending = Pending(running.now_ps + duration, step, (duration, 0))
+            return False
+        self._scheduler.dirty |= running.compute(step, duration)
+        return True
+
+    def _land(self, pending: Pending, limit: int) -> bool:
+        if pending.ends_ps > limit:
+            return False
+        self._pending = None
+        running, (first, _) = self._running, pending.durations
+        if pending.step is None:
+            self._scheduler.dirty |= running.skip(1, pending.durations)
+        else:
+            self._scheduler.dirty |= running.compute(pending.step, first)
+        return True
+
     def _arrive(self) -> None:
         arrivals, now = self._arrivals, self._running.now_ps
-        while arrivals and arrivals[-1][0] <= now:
-            row = arrivals.pop()[1]
-            self._panel.show(row)
-            self._queue.arrive(row)
+        while arrivals and arrivals[0][0] <= now:
+            at, row = heappop(arrivals)
+            self.ledger.arrived_ps[row] = at
+            self._panel.show(row, at)
+            self._scheduler.queue.arrive(row)
             self._running.tenants.wait(row)
-            self._dirty = True
+            self._scheduler.dirty = True
         period = self._policy.ask
         if period is not None and now >= self._next_ask_ps:
             self._next_ask_ps = now + int(period * PS_PER_S)
-            self._dirty = True
+            self._scheduler.dirty = True
 
-    def _has_slot(self) -> bool:
-        return len(self._running.rows) < self._deployment.max_running
-
-    def _ask(self) -> None:
-        policy, queue = self._policy, self._queue
-        if not (self._has_slot() and policy.answers_admission):
-            return
-        waiting = None
-        if isinstance(queue, Ranked):
-            if len(queue.members) == 1 and not (
-                self._running.rows and policy.holds_back
-            ):
-                queue.unrank()
-            else:
-                waiting = self._panel.waiting(queue.rows())
-        if waiting is None and not policy.sizes_steps:
-            return
-        engine = self._running.engine_view(len(queue.members))
-        answer = policy.admission(waiting, engine)
-        if answer.budget is not None:
-            self._budget = min(self._deployment.max_step_tokens, max(1, answer.budget))
-        if answer.cap is not None:
-            self._cap = answer.cap
-        if answer.keys is not None:
-            queue.rank(answer.keys)
-
-    # -- forming a step ----------------------------------------------------------
-
-    def _form(self) -> list[tuple[int, int]] | None:
-        """Prefill chunks of the next step, their memory taken; None if it must walk.
-
-        With no chunk at all nothing is taken: the step is one of a skip.
-        """
-        running, decodes = self._running, self._running.decodes
-        need = decodes.blocks_next()
-        budget = self._budget - decodes.n
-        cap = self._prompt_cap()
-        chunks: list[tuple[int, int]] = []
-        for row in running.partials:
-            done = running.computed[row]
-            want = min(running.goal[row] - done, cap)
-            if want > budget:
-                if len(running.partials) > 1 or next(reversed(running.rows)) != row:
-                    return None
-                want = budget
-            if want:
-                need += running.blocks(done + want) - running.blocks(done)
-                budget -= want
-                chunks.append((row, want))
-        if need > running.free:
-            return None
-        if self._queue.members and budget > 0:
-            need = self._admit(chunks, budget, need)
-        if chunks:
-            running.take_blocks(need)
-        return chunks
-
-    def _admit(self, chunks: list[tuple[int, int]], budget: int, need: int) -> int:
-        """Admit waiting requests until one does not fit, appending their chunks.
-
-        ``budget`` is what the running requests leave of the step, ``need`` the blocks
-        that the step takes so far; returns the blocks it takes in all.
-        """
-        queue, running, cap = self._queue, self._running, self._prompt_cap()
-        reserve = self._deployment.reserve_full_prompt
-        while queue.members and budget > 0 and self._has_slot():
-            if running.rows and queue.is_held():
-                break
-            row = queue.head()
-            want = min(running.goal[row], cap, budget)
-            take = running.blocks(want)
-            whole = running.blocks(running.goal[row]) if reserve else take
-            if need + max(take, whole) > running.free:
-                break
-            queue.pop()
-            running.admit(row)
-            chunks.append((row, want))
-            need += take
-            budget -= want
-        return need
-
-    def _prompt_cap(self) -> int:
-        """Most prompt tokens of one request in a step, as things are now."""
-        alone = len(self._queue.members) + len(self._running.rows) == 1
-        return (
-            self._cap if self._cap and not alone else self._deployment.max_step_tokens
-        )
-
-    # -- taking steps ------------------------------------------------------------
-
-    def _walk(self) -> None:
-        running = self._running
-        walk = Walk(running, self._policy, self._budget, self._prompt_cap())
-        left = walk.serve(len(self._queue.members))
-        for row in walk.preempted:
-            self._queue.again(row)
-            self._dirty = True
-        if not walk.preempted and self._queue.members and left > 0:
-            running.take_blocks(self._admit(walk.chunks, left, 0))
-        self._dirty |= running.compute(walk.chunks, tuple(walk.woken))
-
-    def _skip(self) -> None:
+    def _skip(self, limit: int) -> bool:
         """Take decode-only steps up to the next event that can change anything."""
         running, decodes = self._running, self._running.decodes
         durations = running.next_ps()
@@ -212,28 +196,34 @@ class FastEngine:
         until = self._next_event_ps()
         if until is not None:
             steps = min(steps, steps_to_cover(until - running.now_ps, *durations))
-        blocks = decodes.blocks_over(steps)
+        if running.cache and running.cache.n_copies and self._scheduler.queue.members:
+            steps = 1
+        ends = True
+        if limit is not FOREVER:
+            within = steps_to_cover(limit - running.now_ps + 1, *durations) - 1
+            ends, steps = within > 0, min(steps, max(1, within))
+        taken = self._scheduler.taken
+        blocks = decodes.blocks_over(steps) - taken
         if blocks > running.free:
-            steps = decodes.steps_within(running.free)
-            blocks = decodes.blocks_over(steps)
-        if steps == 0:
-            self._walk()
-            return
+            steps = decodes.steps_within(running.free + taken)
+            if steps == 0:
+                return self._begin(self._scheduler.walk(), limit)
+            blocks = decodes.blocks_over(steps) - taken
         running.take_blocks(blocks)
-        self._dirty |= running.skip(steps, durations)
+        self._scheduler.taken = 0
+        if not ends:
+            ends_ps = running.now_ps + durations[0]
+            self._pending = Pending(ends_ps, None, durations)
+            return False
+        self._scheduler.dirty |= running.skip(steps, durations)
+        return True
 
     def _next_event_ps(self) -> int | None:
         """When time alone brings a decision point; None if it does not."""
         at = None
-        blocked = self._queue.members and not self._policy.answers_admission
-        if self._arrivals and self._has_slot() and not blocked:
-            at = self._arrivals[-1][0]
+        blocked = self._scheduler.queue.members and not self._policy.answers_admission
+        if self._arrivals and self._scheduler.has_slot and not blocked:
+            at = self._arrivals[0][0]
         if self._policy.ask is not None:
             at = self._next_ask_ps if at is None else min(at, self._next_ask_ps)
         return at
-
-
-def _arrivals(scenario: Scenario, rejected: set[int]) -> list[tuple[int, int]]:
-    """(arrival, row) of every request that is let in, the last arrival first."""
-    pairs = enumerate(scenario.trace.arrived_ps.tolist())
-    return [(at, row) for row, at in pairs if row not in rejected][::-1]

@@ -35,7 +35,7 @@ def _requests(scenario: Scenario, run: Run) -> Verdicts:
     done = run.finished_ps >= 0
     rejected = np.zeros(len(done), dtype=bool)
     rejected[list(run.rejected)] = True
-    arrived = scenario.trace.arrived_ps[done]
+    arrived = run.arrived_ps[done]
     admitted, first = run.admitted_ps[done], run.first_token_ps[done]
     last, gap = run.finished_ps[done], run.longest_gap_ps[done]
     many = scenario.trace.output_tokens[done] > 1
@@ -43,6 +43,8 @@ def _requests(scenario: Scenario, run: Run) -> Verdicts:
         "every request finishes or is rejected, exactly once",
         bool((done != rejected).all() and len(set(run.rejected)) == len(run.rejected)),
     )
+    due = scenario.trace.arrived_ps[done]
+    yield "no request arrives before it may", bool((arrived >= due).all())
     yield "no request is admitted before it arrives", bool((admitted >= arrived).all())
     yield "the first token comes after admission", bool((first > admitted).all())
     yield (
@@ -66,8 +68,9 @@ def _tokens(scenario: Scenario, run: Run) -> Verdicts:
     )
     computed = int((steps.prefill_tokens * steps.count).sum())
     asked = int(trace.prompt_tokens[done].sum())
+    computed += int(run.hit_tokens.sum())
     yield (
-        "every prompt is computed, and only preemption computes it again",
+        "every prompt is computed or found, and only preemption does so again",
         computed > asked if run.preemptions.any() else computed == asked,
     )
     d = scenario.deployment
@@ -79,14 +82,15 @@ def _tokens(scenario: Scenario, run: Run) -> Verdicts:
 
 
 def _clock(run: Run) -> Verdicts:
-    steps = run.steps
-    n = steps.count
-    ends = steps.start_ps + n * steps.first_ps + steps.growth_ps * (n * (n - 1) // 2)
-    yield "steps do not overlap", bool((steps.start_ps[1:] >= ends[:-1]).all())
-    yield (
-        "every step takes time",
-        bool((n >= 1).all() and (steps.first_ps >= 1).all()),
-    )
+    for steps in run.steps_of or (run.steps,):
+        n = steps.count
+        last = steps.growth_ps * (n * (n - 1) // 2)
+        ends = steps.start_ps + n * steps.first_ps + last
+        yield "steps do not overlap", bool((steps.start_ps[1:] >= ends[:-1]).all())
+        yield (
+            "every step takes time",
+            bool((n >= 1).all() and (steps.first_ps >= 1).all()),
+        )
 
 
 def _memory(scenario: Scenario, run: Run) -> Verdicts:

@@ -30,8 +30,12 @@ class Panel:
         self.table = _table(scenario)
         self._facts = _facts(scenario)
 
-    def show(self, row: int) -> None:
-        """Make an arrived request visible."""
+    def show(self, row: int, arrived_ps: int) -> None:
+        """Make a request visible, which arrived then."""
+        floats, at_s = self.table.floats, arrived_ps / PS_PER_S
+        if floats[0, row] != at_s:
+            floats[1, row] += at_s - floats[0, row]
+            floats[0, row] = at_s
         self.table.changed.append(row)
 
     def update(
@@ -79,17 +83,6 @@ class Panel:
 def n_tenants(scenario: Scenario) -> int:
     """Tenants of a scenario, whether or not any of their requests has arrived."""
     return max(scenario.n_tenants, int(scenario.trace.tenant.max()) + 1)
-
-
-def oversized(scenario: Scenario) -> list[int]:
-    """Rows whose prompt and output together exceed the whole KV memory.
-
-    An engine refuses these on arrival, as vLLM refuses what is over max_model_len.
-    """
-    trace = scenario.trace
-    blocks = scenario.blocks_for(trace.prompt_tokens + trace.output_tokens - 1)
-    rows: list[int] = np.flatnonzero(blocks > scenario.deployment.kv_blocks).tolist()
-    return rows
 
 
 def _table(scenario: Scenario) -> Table:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def ask(engine: PlainEngine) -> None:
     """Ask for a plan, write its grants to the requests, preempt whom it preempts."""
-    engine.waiting.sort(key=lambda request: request.row)
+    engine.waiting.sort(key=lambda request: (request.arrived_ps, request.row))
     rows = [request.row for request in engine.waiting]
     waiting = engine.panel.waiting(rows)
     plan = engine.policy.plan(waiting, engine.running_view(), engine.engine_view())
@@ -38,8 +38,8 @@ def form(engine: PlainEngine) -> list[tuple[Request, int]]:
             continue
         if budget <= 0 or len(engine.running) >= most.max_running:
             break
-        want = min(request.goal, request.grant, budget)
-        if engine.admit(request, want):
+        want = engine.admit(request, request.grant, budget)
+        if want:
             engine.waiting.remove(request)
             work.append((request, want))
             budget -= want

@@ -49,18 +49,24 @@ class FirstCome:
 
 
 class Ranked:
-    """A policy's order, held until the next ranking; ties go to the earlier arrival."""
+    """A policy's order, held until the next ranking; ties go to the earlier arrival.
 
-    __slots__ = ("_held", "_order", "members")
+    Rows come in order of arrival, unless ``arrived_ps`` says by row when they did.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_arrival", "_held", "_order", "members")
+
+    def __init__(self, arrived_ps: list[int] | None = None) -> None:
         self.members: list[int] = []
+        self._arrival = (
+            None if arrived_ps is None else (lambda row: (arrived_ps[row], row))
+        )
         self._order: list[int] = []
         self._held = 0
 
     def arrive(self, row: int) -> None:
         """A request joins; it has no rank before the next ranking."""
-        insort(self.members, row)
+        insort(self.members, row, key=self._arrival)
 
     again = arrive
 

@@ -5,12 +5,17 @@ what the fast engine's aggregates cannot: whole plans (level 2) and policies tha
 be asked in every iteration.
 """
 
+from heapq import heapify, heappop, heappush
+
 import numpy as np
 
 from evaluators.evaluation import PolicyError
 from evaluators.scenario import Scenario
 from evaluators.sim import plan
+from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.hooks import Policy
+from evaluators.sim.ledger import Ledger
+from evaluators.sim.memory import Memory
 from evaluators.sim.panel import Panel, n_tenants
 from evaluators.sim.progress import Progress
 from evaluators.sim.queue import INFINITY
@@ -25,9 +30,13 @@ from evaluators.sim.request import (
     running_view,
     scalars,
 )
-from evaluators.sim.run import Run
+from evaluators.sim.run import Decision, Run
 from evaluators.views import Engine, Running
+from evaluators.workloads.trace import FOREVER_PS as FOREVER
 from evaluators.workloads.trace import PS_PER_S
+
+Work = list[tuple[Request, int]]
+"""Who computes how many tokens in a step."""
 
 
 def simulate_plainly(scenario: Scenario, policy: object, *, skips: bool = False) -> Run:
@@ -40,74 +49,127 @@ def simulate_plainly(scenario: Scenario, policy: object, *, skips: bool = False)
     fault.
     """
     engine = PlainEngine(scenario, Policy(policy), skips=skips)
-    while engine.advance():
-        pass
+    engine.serve(Arrivals(scenario))
     return engine.result()
 
 
 class PlainEngine:
-    """State of one engine; ``advance`` takes one step and says whether more follow."""
+    """State of one engine; the same verbs as ``FastEngine``, a step at a time."""
 
     def __init__(
-        self, scenario: Scenario, policy: Policy, *, skips: bool = False
+        self,
+        scenario: Scenario,
+        policy: Policy,
+        ledger: Ledger | None = None,
+        cache: Memory | None = None,
+        *,
+        skips: bool = False,
     ) -> None:
         self.scenario, self.policy, self.skips = scenario, policy, skips
-        self.panel = Panel(scenario)
-        self.record = Recorder(len(scenario.trace))
+        self.panel, self.cache = Panel(scenario), cache
+        self.ledger, self.record = ledger or Ledger(scenario), Recorder()
         self.progress = Progress(scenario)
         self.now_ps = self.next_ask_ps = self.last_step_ps = 0
         self.waiting, self.running = list[Request](), list[Request]()
-        self.arrivals = requests(scenario, self.record)
+        self.requests = requests(scenario)
+        self.arrivals: list[tuple[int, int]] = []
+        self.finished: list[int] = []
+        self.pending: tuple[int, Work] | None = None
         self.free = self.least_free = scenario.deployment.kv_blocks
         self.budget, self.cap = scenario.deployment.max_step_tokens, 0
         self.keys: dict[int, float] = {}
         self.dirty = False
         self.served = [[0] * n_tenants(scenario) for _ in range(2)]
 
-    def advance(self) -> bool:
-        """Take one step; False when every request is done."""
+    def serve(self, arrivals: Arrivals) -> None:
+        """Serve all these requests, and nobody else's, to the end."""
+        self.ledger.rejected.extend(arrivals.rejected)
+        self.arrivals = list(arrivals.first)
+        heapify(self.arrivals)
+        while self._go(FOREVER):
+            for row in self.finished:
+                for at, follower in arrivals.after(row, self.now_ps):
+                    heappush(self.arrivals, (at, follower))
+            self.finished.clear()
+
+    def submit(self, row: int, at_ps: int) -> None:
+        """A request is here from then on; not before a time that was advanced to."""
+        heappush(self.arrivals, (at_ps, row))
+
+    def advance(self, until_ps: int | None) -> None:
+        """Take every step that ends by then and begin the one that does not."""
+        while self._go(FOREVER if until_ps is None else until_ps):
+            pass
+
+    def earliest_finish_ps(self) -> int | None:
+        """Time before which no request finishes, as things are; None when idle."""
+        if self.pending is not None:
+            return self.pending[0]
+        busy = self.running or self.waiting or self.arrivals
+        return self.now_ps + 1 if busy else None
+
+    def _go(self, limit: int) -> bool:
+        """Take or begin a step; False when nothing more may happen yet."""
+        if self.pending is not None:
+            return self._land(*self.pending, limit)
         if not self.waiting and not self.running:
             if not self.arrivals:
                 return False
-            self.now_ps = max(self.now_ps, self._next_arrival_ps())
+            self.now_ps = max(self.now_ps, min(self._comes(), limit))
+        if self.now_ps >= limit:
+            return False
         self._arrive()
         self._ask()
         work = plan.form(self) if self.policy.schedule else self._form()
-        if work:
-            if self.skips:
-                skip_equal_steps(self, work)
-            self._compute(work)
-        else:
-            self._wait()
+        if not work:
+            return self._wait(limit)
+        if self.skips and limit == FOREVER:
+            skip_equal_steps(self, work)
+        duration = self.scenario.step_time.duration_ps(batch(work))
+        return self._land(self.now_ps + duration, work, limit)
+
+    def _land(self, ends_ps: int, work: Work, limit: int) -> bool:
+        """End a step, or leave it pending when it ends beyond ``limit``."""
+        if ends_ps > limit:
+            self.pending = ends_ps, work
+            return False
+        self.pending = None
+        self._compute(work)
         return True
 
-    def _wait(self) -> None:
+    def _wait(self, limit: int) -> bool:
         """Nothing runs by the plan's own choice: go to what may change its mind."""
         self.progress.spend(1, 0)
-        self.now_ps = max(self.now_ps, self.next_event_ps() or 0)
-        if self.next_event_ps() is None and not self.dirty:
+        event = self.next_event_ps()
+        if event is None and not self.dirty and limit == FOREVER:
             raise PolicyError("no_progress", "the plan runs nothing, nothing arrives")
+        self.now_ps = max(self.now_ps, min(event or 0, limit))
+        return self.now_ps < limit
 
     def result(self) -> Run:
-        """What happened, once ``advance`` has said that nothing follows."""
+        """What happened, once nothing is left to do."""
         total, asked = self.scenario.deployment.kv_blocks, self.policy.questions
         peak, end = total - self.least_free, total - self.free
-        return self.record.run(questions=asked, peak_blocks=peak, end_blocks=end)
+        return self.ledger.run(
+            [self.record], questions=asked, peak_blocks=peak, end_blocks=end
+        )
 
     def next_event_ps(self) -> int | None:
         """When an arrival or a timed question comes next; None if neither does."""
-        events = [self._next_arrival_ps()] if self.arrivals else []
+        events = [self._comes()] if self.arrivals else []
         if self.policy.ask is not None:
             events.append(self.next_ask_ps)
         return min(events, default=None)
 
-    def _next_arrival_ps(self) -> int:
-        return int(self.scenario.trace.arrived_ps[self.arrivals[-1].row])
+    def _comes(self) -> int:
+        return self.arrivals[0][0]
 
     def _arrive(self) -> None:
-        while self.arrivals and self._next_arrival_ps() <= self.now_ps:
-            request = self.arrivals.pop()
-            self.panel.show(request.row)
+        while self.arrivals and self._comes() <= self.now_ps:
+            at, row = heappop(self.arrivals)
+            request = self.requests[row]
+            request.arrived_ps = self.ledger.arrived_ps[row] = at
+            self.panel.show(row, at)
             self.waiting.append(request)
             self.dirty = True
         period = self.policy.ask
@@ -131,7 +193,7 @@ class PlainEngine:
         if not (ranked or policy.sizes_steps):
             return
         if ranked:
-            self.waiting.sort(key=lambda request: request.row)
+            self.waiting.sort(key=lambda request: (request.arrived_ps, request.row))
         rows = [request.row for request in self.waiting]
         view = self.panel.waiting(rows) if ranked else None
         answer = policy.admission(view, self.engine_view())
@@ -144,7 +206,7 @@ class PlainEngine:
             self.keys = dict(zip(rows, answer.keys.tolist(), strict=True))
             self.waiting.sort(key=lambda request: self.keys[request.row])
 
-    def _form(self) -> list[tuple[Request, int]]:
+    def _form(self) -> Work:
         """Who computes how many tokens, by ranks and caps."""
         alone = len(self.waiting) + len(self.running) == 1
         cap = 0 if alone else self.cap
@@ -159,8 +221,8 @@ class PlainEngine:
             request = self.waiting[0]
             if self.running and self.keys.get(request.row) == INFINITY:
                 break
-            want = min(capped(request.goal, cap), budget)
-            if not self.admit(request, want):
+            want = self.admit(request, cap, budget)
+            if not want:
                 break
             del self.waiting[0]
             work.append((request, want))
@@ -169,12 +231,12 @@ class PlainEngine:
 
     def serve_running(
         self, wants: dict[int, int], budget: int
-    ) -> tuple[list[tuple[Request, int]], int, bool]:
+    ) -> tuple[Work, int, bool]:
         """Serve running requests up to their wants and the budget, in order.
 
         Returns who computes what, the budget left, and whether any was preempted.
         """
-        work: list[tuple[Request, int]] = []
+        work: Work = []
         preempted, at = False, 0
         while at < len(self.running) and budget > 0:
             request = self.running[at]
@@ -207,24 +269,49 @@ class PlainEngine:
         order = np.argsort(keys, kind="stable")
         self.running = [self.running[i] for i in order]
 
-    def admit(self, request: Request, want: int) -> bool:
-        """Let a waiting request run if its memory is free; says whether it was."""
-        whole = self.blocks(request.goal)
-        if self.scenario.deployment.reserve_full_prompt and whole > self.free:
-            return False
-        if not self._allocate(request, want):
-            return False
+    def admit(self, request: Request, cap: int, budget: int) -> int:
+        """Let a waiting request run if its memory is free.
+
+        Returns the tokens it computes in this step, 0 if it stays where it is.
+        """
+        hit, idle = self.cache.hits(request.row, request.goal) if self.cache else (0, 0)
+        done = hit * self.scenario.deployment.block_tokens
+        want = min(capped(request.goal - done, cap), budget)
+        need = self.blocks(done + want) - hit
+        if self.scenario.deployment.reserve_full_prompt:
+            need = self.blocks(request.goal) - hit
+        if need + idle > self.free:
+            return 0
+        if self.cache:
+            self.cache.admit(request.row, hit, self.now_ps)
+            self.free = self.cache.free
+        request.computed = done
+        self.ledger.hit_tokens[request.row] += done
+        self._allocate(request, want)
         self.running.append(request)
-        self.record.admit(request.row, self.now_ps)
-        return True
+        if self.ledger.admitted_ps[request.row] < 0:
+            self.ledger.admitted_ps[request.row] = self.now_ps
+        self.record.decisions.append(Decision(self.now_ps, "admit", request.row))
+        return want
 
     def _allocate(self, request: Request, want: int) -> bool:
         need = self.blocks(request.computed + want) - self._held_blocks(request)
         if need > self.free:
             return False
+        if self.cache:
+            self.cache.grow(request.row, need, self.now_ps)
+            if not request.decoding:
+                self.cache.fill(request.row, request.computed + want, self.now_ps)
         self.free -= need
         self.least_free = min(self.least_free, self.free)
         return True
+
+    def _release(self, request: Request) -> None:
+        if self.cache:
+            self.cache.release(request.row, request.computed, self.now_ps)
+            self.free = self.cache.free
+        else:
+            self.free += self._held_blocks(request)
 
     def blocks(self, tokens: int) -> int:
         """KV blocks that hold so many tokens."""
@@ -235,16 +322,17 @@ class PlainEngine:
 
     def preempt(self, request: Request) -> None:
         """Put a request, taken from the running set, back to wait for recomputation."""
-        self.free += self._held_blocks(request)
+        self._release(request)
         request.computed = 0
         request.decoding = False
         self.waiting.insert(0, request)
-        self.record.preempt(request.row, self.now_ps)
+        self.ledger.preemptions[request.row] += 1
+        self.record.decisions.append(Decision(self.now_ps, "preempt", request.row))
         blocks = self.blocks(request.goal)
         self.panel.update(request.row, request.generated, blocks, request.last_token_ps)
         self.dirty = True
 
-    def _compute(self, work: list[tuple[Request, int]]) -> None:
+    def _compute(self, work: Work) -> None:
         step = batch(work)
         duration = self.scenario.step_time.duration_ps(step)
         start, self.now_ps = self.now_ps, self.now_ps + duration
@@ -266,23 +354,24 @@ class PlainEngine:
         """One token at the end of the step; True when the gap was one step long."""
         row, now, whole = request.row, self.now_ps, False
         if request.last_token_ps < 0:
-            self.record.first_token_ps[row] = now
+            self.ledger.first_token_ps[row] = now
         elif request.last_token_ps == step_start_ps and request.decoding:
             gap = now - step_start_ps
-            longest = self.record.longest_gap_ps
+            longest = self.ledger.longest_gap_ps
             longest[row] = max(longest[row], gap)
             whole = True
         else:
-            self.record.resume(row, now - request.last_token_ps)
+            self.ledger.resume(row, now - request.last_token_ps)
         request.last_token_ps = now
         request.decoding = True
         request.generated += 1
         request.goal += 1
         self.served[1][request.tenant] += 1
         if request.generated == request.output:
-            self.record.finished_ps[row] = now
+            self.ledger.finished_ps[row] = now
+            self.finished.append(row)
             self.running.remove(request)
-            self.free += self._held_blocks(request)
+            self._release(request)
             self.dirty = True
         return whole
 

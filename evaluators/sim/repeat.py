@@ -22,7 +22,7 @@ def skip_equal_steps(engine: PlainEngine, work: list[tuple[Request, int]]) -> No
     requests = [request for request, _ in work]
     now = engine.now_ps
     steady = all(r.decoding and r.last_token_ps == now for r in requests)
-    if engine.dirty or not steady:
+    if engine.dirty or not steady or engine.cache:
         return
     first, growth = _durations(engine, batch(work))
     steps = min(r.output - r.generated for r in requests)
@@ -44,7 +44,7 @@ def skip_equal_steps(engine: PlainEngine, work: list[tuple[Request, int]]) -> No
 
 
 def _emit(engine: PlainEngine, requests: list[Request], steps: int) -> None:
-    longest = engine.record.longest_gap_ps
+    longest = engine.ledger.longest_gap_ps
     for request in requests:
         request.repeat(steps, engine.now_ps)
         engine.served[1][request.tenant] += steps

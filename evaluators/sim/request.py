@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from evaluators.calibration.step_time import Batch
 from evaluators.scenario import Scenario
-from evaluators.sim.panel import Panel, oversized
-from evaluators.sim.recorder import Recorder
+from evaluators.sim.panel import Panel
 from evaluators.views import Running
 from evaluators.workloads.trace import PS_PER_S
 
@@ -23,6 +22,7 @@ class Request:
     generated: int = 0
     decoding: bool = False
     last_token_ps: int = -1
+    arrived_ps: int = -1
     grant: int = 0
 
     def repeat(self, steps: int, now_ps: int) -> None:
@@ -33,10 +33,8 @@ class Request:
         self.last_token_ps = now_ps
 
 
-def requests(scenario: Scenario, record: Recorder) -> list[Request]:
-    """Requests that fit the KV memory at all, last arrival first; notes the others."""
-    record.rejected.extend(oversized(scenario))
-    rejected = set(record.rejected)
+def requests(scenario: Scenario) -> list[Request]:
+    """Every request of a scenario, as it is before any of it is computed."""
     trace = scenario.trace
     columns = zip(
         range(len(trace)),
@@ -45,8 +43,7 @@ def requests(scenario: Scenario, record: Recorder) -> list[Request]:
         trace.tenant.tolist(),
         strict=True,
     )
-    kept = [Request(*values) for values in columns if values[0] not in rejected]
-    return kept[::-1]
+    return [Request(*values) for values in columns]
 
 
 def batch(work: Sequence[tuple[Request, int]]) -> Batch:

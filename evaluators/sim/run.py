@@ -38,19 +38,24 @@ class Steps:
 class Run:
     """Times of every request, columns of shape (n,) in trace order; -1 means never.
 
+    ``arrived_ps`` is when it came, which a session's earlier requests decide.
     ``longest_gap_ps`` is the longest time between two tokens of the request, 0 with a
     single token. ``stall_ps`` is the time between a token and the next one across
-    preemptions, summed. A rejected request (larger than the whole KV memory) has
-    -1 everywhere and is in ``rejected``. ``broken_gaps_ps`` are the gaps that are not
-    one step long (across a preemption or a pause), in order.
+    preemptions, summed. ``hit_tokens`` are those found in the prefix cache, over all
+    its admissions. A rejected request (larger than the whole KV memory, or following
+    one) has -1 everywhere and is in ``rejected``. ``broken_gaps_ps`` are the gaps that
+    are not one step long (across a preemption or a pause). ``steps`` are those of all
+    engines, ``steps_of`` those of each, ``replica`` says which engine finished it.
     """
 
+    arrived_ps: Ints
     admitted_ps: Ints
     first_token_ps: Ints
     finished_ps: Ints
     longest_gap_ps: Ints
     preemptions: Ints
     stall_ps: Ints
+    hit_tokens: Ints
     broken_gaps_ps: Ints
     steps: Steps
     decisions: tuple[Decision, ...]
@@ -58,6 +63,8 @@ class Run:
     questions: int
     peak_blocks: int
     end_blocks: int
+    steps_of: tuple[Steps, ...] = ()
+    replica: Ints | None = None
 
     @property
     def iterations(self) -> int:

@@ -1,14 +1,29 @@
 """Requests that hold KV memory, how far they are, and what a step does to them."""
 
+from typing import NamedTuple
+
 from evaluators.scenario import Scenario
 from evaluators.sim.clock import Clock
 from evaluators.sim.decodes import Decodes
+from evaluators.sim.ledger import Ledger
+from evaluators.sim.memory import Memory
 from evaluators.sim.panel import Panel, n_tenants
 from evaluators.sim.progress import Progress
 from evaluators.sim.recorder import Recorder
+from evaluators.sim.run import Decision
 from evaluators.sim.tenants import Tenants
 from evaluators.views import Engine, Running
 from evaluators.workloads.trace import PS_PER_S
+
+
+class Step(NamedTuple):
+    """What a step does beyond one token for each decoding request.
+
+    ``chunks`` are (row, prompt tokens), ``woken`` paused requests that emit again.
+    """
+
+    chunks: list[tuple[int, int]]
+    woken: list[int]
 
 
 class RunningSet:
@@ -18,12 +33,18 @@ class RunningSet:
     a token in every step), ``partials`` (prefill not done) and ``paused`` (past its
     prefill, but without a token in the last step). ``goal`` is the number of computed
     tokens at which a request emits next; it is current for rows outside ``decodes``.
+    ``free`` counts the KV blocks that can be had, those of the ``cache`` that nobody
+    holds included. ``finished`` are rows that ended, for the caller to clear.
     """
 
-    def __init__(self, scenario: Scenario, panel: Panel) -> None:
+    def __init__(
+        self, scenario: Scenario, panel: Panel, ledger: Ledger, cache: Memory | None
+    ) -> None:
         trace, n = scenario.trace, len(scenario.trace)
         self.deployment = scenario.deployment
-        self.panel, self.record = panel, Recorder(n)
+        self.panel, self.record, self.ledger = panel, Recorder(), ledger
+        self.cache = cache
+        self.finished: list[int] = []
         self.progress = Progress(scenario)
         self.clock = Clock(scenario.step_time, scenario.deployment)
         self.decodes = Decodes(n, scenario.deployment.block_tokens)
@@ -54,9 +75,21 @@ class RunningSet:
 
     def admit(self, row: int) -> None:
         """A waiting request joins; it holds no memory before its first chunk."""
+        now = self.now_ps
         self.rows[row] = self.partials[row] = None
         self.tenants.run(row)
-        self.record.admit(row, self.now_ps)
+        if self.ledger.admitted_ps[row] < 0:
+            self.ledger.admitted_ps[row] = now
+        self.record.decisions.append(Decision(now, "admit", row))
+
+    def reuse(self, row: int, n_hit: int) -> None:
+        """A request that joins starts after so many blocks found in the cache."""
+        assert self.cache is not None
+        self.cache.admit(row, n_hit, self.now_ps)
+        self.free = self.cache.free
+        tokens = n_hit * self.deployment.block_tokens
+        self.computed[row] = tokens
+        self.ledger.hit_tokens[row] += tokens
 
     def preempt(self, row: int) -> None:
         """A request leaves with its memory freed, to be recomputed; see ``panel``."""
@@ -65,10 +98,11 @@ class RunningSet:
         self.partials.pop(row, None)
         self.paused.pop(row, None)
         self.rows.pop(row, None)
-        self.free += self.blocks(self.computed[row])
+        self._release(row)
         self.computed[row] = 0
         self.tenants.preempt(row)
-        self.record.preempt(row, self.now_ps)
+        self.ledger.preemptions[row] += 1
+        self.record.decisions.append(Decision(self.now_ps, "preempt", row))
         needed = self.blocks(self.goal[row])
         last = self.last_token_ps[row]
         self.panel.update(row, self.generated[row], needed, last)
@@ -98,33 +132,43 @@ class RunningSet:
 
     def _finish(self, row: int) -> None:
         del self.rows[row]
-        self.free += self.blocks(self.computed[row])
+        self._release(row)
         self.tenants.finish(row)
-        self.record.finished_ps[row] = self.now_ps
+        self.ledger.finished_ps[row] = self.now_ps
+        self.finished.append(row)
+
+    def _release(self, row: int) -> None:
+        if self.cache is None:
+            self.free += self.blocks(self.computed[row])
+        else:
+            self.cache.release(row, self.computed[row], self.now_ps)
+            self.free = self.cache.free
 
     # -- steps -------------------------------------------------------------------
 
-    def compute(
-        self, chunks: list[tuple[int, int]], woken: tuple[int, ...] = ()
-    ) -> bool:
-        """Take one step: every decoding request, ``woken`` paused ones, and chunks.
-
-        Chunks are (row, tokens). Memory is taken by ``take_blocks`` before. Returns
-        whether a request finished or ended its prefill.
-        """
+    def duration_ps(self, step: Step) -> int:
+        """How long a step of the decoding requests and of ``step`` takes."""
         tokens = work = 0
-        for row, k in chunks:
+        for row, k in step.chunks:
             tokens += k
             work += k * (k + 2 * self.computed[row])
-        contexts = [self.computed[row] + 1 for row in woken]
+        contexts = [self.computed[row] + 1 for row in step.woken]
         decodes = self.decodes
-        n = decodes.n + len(woken)
+        n = decodes.n + len(contexts)
         longest = 0
         if self.clock.longest_ps:
             longest = max(decodes.longest_context(), *contexts, 0)
         context = decodes.context_tokens() + sum(contexts)
-        duration = self.clock.duration_ps((tokens, work), n, context, longest)
-        emitted = decodes.n + len(woken)
+        return self.clock.duration_ps((tokens, work), n, context, longest)
+
+    def compute(self, step: Step, duration: int) -> bool:
+        """Take one step, which takes so long; its memory was taken before.
+
+        Returns whether a request finished or ended its prefill.
+        """
+        chunks, woken = step
+        n = emitted = self.decodes.n + len(woken)
+        tokens = sum(k for _, k in chunks)
         finished = self._pass(1, (duration, 0), n, tokens)
         for row in woken:
             del self.paused[row]
@@ -164,7 +208,17 @@ class RunningSet:
         return first, growth
 
     def take_blocks(self, blocks: int) -> None:
-        """Allocate KV blocks; there must be enough."""
+        """Allocate blocks of decoding requests, or uncached; there must be enough."""
+        if self.cache is not None:
+            self.cache.grow_all(blocks, self.now_ps)
+        self.free -= blocks
+        self.least_free = min(self.least_free, self.free)
+
+    def grow(self, row: int, blocks: int, tokens: int) -> None:
+        """Allocate blocks of a request in prefill, which then computes up to tokens."""
+        if self.cache is not None:
+            self.cache.grow(row, blocks, self.now_ps)
+            self.cache.fill(row, tokens, self.now_ps)
         self.free -= blocks
         self.least_free = min(self.least_free, self.free)
 
@@ -189,9 +243,9 @@ class RunningSet:
         """A token outside the aggregates; returns whether it was the last."""
         self.computed[row] += computed
         if self.last_token_ps[row] < 0:
-            self.record.first_token_ps[row] = self.now_ps
+            self.ledger.first_token_ps[row] = self.now_ps
         else:
-            self.record.resume(row, self.now_ps - self.last_token_ps[row])
+            self.ledger.resume(row, self.now_ps - self.last_token_ps[row])
         self.last_token_ps[row] = self.now_ps
         self.generated[row] += 1
         self.goal[row] += 1

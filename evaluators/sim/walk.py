@@ -81,7 +81,10 @@ class Walk:
             self.preempted.append(victim)
             if victim == row:
                 return False
-        running.take_blocks(need)
+        if row in running.partials:
+            running.grow(row, need, running.computed[row] + want)
+        else:
+            running.take_blocks(need)
         return True
 
     def _need(self, row: int, want: int) -> int:

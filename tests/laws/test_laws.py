@@ -30,7 +30,7 @@ def step_with(name: str, row: int, by: int):
     def change(steps):
         return replace(steps, **{name: changed(getattr(steps, name), row, by)})
 
-    return {"steps": change}
+    return {"steps": change, "steps_of": lambda parts: tuple(map(change, parts))}
 
 
 BREAKS = {

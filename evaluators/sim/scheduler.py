@@ -1,0 +1,184 @@
+"""Decides what the next step of an engine does: who is admitted, who computes what."""
+
+from evaluators.scenario import Deployment
+from evaluators.sim.hooks import Policy
+from evaluators.sim.queue import FirstCome, Ranked
+from evaluators.sim.running import RunningSet, Step
+from evaluators.sim.walk import Walk
+
+
+class Scheduler:
+    """The waiting set and the policy's standing answers of one engine.
+
+    ``dirty`` says that the waiting set, the memory or a slot changed since the policy
+    was asked: a decision point of design section 4. ``taken`` are blocks that the next
+    decode-only step has been given already.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        policy: Policy,
+        running: RunningSet,
+        queue: FirstCome | Ranked,
+    ) -> None:
+        self._deployment, self._policy = deployment, policy
+        self._running, self.queue = running, queue
+        self._budget, self._cap = deployment.max_step_tokens, 0
+        self.dirty = False
+        self.taken = 0
+
+    @property
+    def has_slot(self) -> bool:
+        """Whether another request may run."""
+        return len(self._running.rows) < self._deployment.max_running
+
+    def next_step(self) -> Step | None:
+        """The next step, its memory taken; None if it is decode-only, nothing taken."""
+        running, waiting = self._running, self.queue.members
+        attempt = (self.dirty and waiting) or running.partials
+        if self.dirty:
+            self.dirty = False
+            if waiting:
+                self._ask()
+        if running.paused or running.decodes.n > self._budget:
+            return self.walk()
+        chunks = self._form() if attempt else []
+        if chunks is None:
+            return self.walk()
+        return Step(chunks, []) if chunks else None
+
+    def _ask(self) -> None:
+        policy, queue = self._policy, self.queue
+        if not (self.has_slot and policy.answers_admission):
+            return
+        waiting = None
+        if isinstance(queue, Ranked):
+            if len(queue.members) == 1 and not (
+                self._running.rows and policy.holds_back
+            ):
+                queue.unrank()
+            else:
+                waiting = self._running.panel.waiting(queue.rows())
+        if waiting is None and not policy.sizes_steps:
+            return
+        engine = self._running.engine_view(len(queue.members))
+        answer = policy.admission(waiting, engine)
+        if answer.budget is not None:
+            self._budget = min(self._deployment.max_step_tokens, max(1, answer.budget))
+        if answer.cap is not None:
+            self._cap = answer.cap
+        if answer.keys is not None:
+            queue.rank(answer.keys)
+
+    def _form(self) -> list[tuple[int, int]] | None:
+        """Prefill chunks of the next step, their memory taken; None if it must walk.
+
+        With no chunk at all nothing is taken: the step is one of a skip.
+        """
+        running, decodes = self._running, self._running.decodes
+        need = decodes.blocks_next()
+        budget = self._budget - decodes.n
+        cap = self._prompt_cap()
+        chunks: list[tuple[int, int]] = []
+        for row in running.partials:
+            done = running.computed[row]
+            want = min(running.goal[row] - done, cap)
+            if want > budget:
+                if len(running.partials) > 1 or next(reversed(running.rows)) != row:
+                    return None
+                want = budget
+            if want:
+                need += running.blocks(done + want) - running.blocks(done)
+                budget -= want
+                chunks.append((row, want))
+        if need > running.free:
+            return None
+        if running.cache is not None:
+            return self._form_cached(chunks, budget)
+        if self.queue.members and budget > 0:
+            need = self._admit(chunks, budget, need)
+        if chunks:
+            running.take_blocks(need)
+        return chunks
+
+    def _form_cached(
+        self, chunks: list[tuple[int, int]], budget: int
+    ) -> list[tuple[int, int]]:
+        """The same with a cache: running requests take their memory first.
+
+        What they evict decides what a waiting request finds.
+        """
+        running = self._running
+        decodes_take = running.decodes.blocks_next() - self.taken
+        running.take_blocks(decodes_take)
+        self.taken = 0
+        for row, want in chunks:
+            done = running.computed[row]
+            blocks = running.blocks(done + want) - running.blocks(done)
+            running.grow(row, blocks, done + want)
+        if self.queue.members and budget > 0:
+            self._admit(chunks, budget, 0)
+        if not chunks:
+            self.taken = running.decodes.blocks_next()
+        return chunks
+
+    def _admit(self, chunks: list[tuple[int, int]], budget: int, need: int) -> int:
+        """Admit waiting requests until one does not fit, appending their chunks.
+
+        ``budget`` is what the running requests leave of the step, ``need`` the blocks
+        that the step takes so far; returns the blocks it takes in all.
+        """
+        queue, running, cap = self.queue, self._running, self._prompt_cap()
+        caches = running.cache is not None
+        while queue.members and budget > 0 and self.has_slot:
+            if running.rows and queue.is_held():
+                break
+            row = queue.head()
+            hit, idle = self._hits(row)
+            done = hit * self._deployment.block_tokens
+            want = min(running.goal[row] - done, cap, budget)
+            take = running.blocks(done + want) - hit
+            if need + self._reserve(row, take + hit) - hit + idle > running.free:
+                break
+            queue.pop()
+            running.admit(row)
+            chunks.append((row, want))
+            budget -= want
+            if caches:
+                running.reuse(row, hit)
+                running.grow(row, take, done + want)
+            else:
+                need += take
+        return need
+
+    def _hits(self, row: int) -> tuple[int, int]:
+        cache = self._running.cache
+        return (0, 0) if cache is None else cache.hits(row, self._running.goal[row])
+
+    def _reserve(self, row: int, blocks: int) -> int:
+        """Blocks that must be there for a request that now needs so many."""
+        if self._deployment.reserve_full_prompt:
+            return self._running.blocks(self._running.goal[row])
+        return blocks
+
+    def _prompt_cap(self) -> int:
+        """Most prompt tokens of one request in a step, as things are now."""
+        alone = len(self.queue.members) + len(self._running.rows) == 1
+        return (
+            self._cap if self._cap and not alone else self._deployment.max_step_tokens
+        )
+
+    def walk(self) -> Step:
+        """A step in running order, its memory taken."""
+        running = self._running
+        walk = Walk(running, self._policy, self._budget, self._prompt_cap())
+        left = walk.serve(len(self.queue.members))
+        for row in walk.preempted:
+            self.queue.again(row)
+            self.dirty = True
+        if not walk.preempted and self.queue.members and left > 0:
+            need = self._admit(walk.chunks, left, 0)
+            if running.cache is None:
+                running.take_blocks(need)
+        return Step(walk.chunks, walk.woken)
