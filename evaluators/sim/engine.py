@@ -107,8 +107,13 @@ class FastEngine:
         """
         running, pending = self._running, self._pending
         if pending is None:
-            idle = not (running.rows or self._scheduler.queue.members or self._arrivals)
-            return None if idle else running.now_ps + 1
+            if running.rows or self._scheduler.queue.members:
+                return running.now_ps + 1
+            return (
+                max(running.now_ps, self._arrivals[0][0]) + 1
+                if self._arrivals
+                else None
+            )
         busy = running.partials or running.paused or self._arrivals or self._is_timed
         if pending.step is not None or busy or self._scheduler.dirty:
             return pending.ends_ps

@@ -105,8 +105,9 @@ class PlainEngine:
         """Time before which no request finishes, as things are; None when idle."""
         if self.pending is not None:
             return self.pending[0]
-        busy = self.running or self.waiting or self.arrivals
-        return self.now_ps + 1 if busy else None
+        if self.running or self.waiting:
+            return self.now_ps + 1
+        return max(self.now_ps, self._comes()) + 1 if self.arrivals else None
 
     def _go(self, limit: int) -> bool:
         """Take or begin a step; False when nothing more may happen yet."""
