@@ -1,4 +1,4 @@
-"""What the full KV blocks of each request hold, as numbers at the engine's block size."""
+"""What the full KV blocks of each request hold, as numbers."""
 
 from collections.abc import Sequence
 
