@@ -1,0 +1,38 @@
+"""Memory beside the GPU that KV can be moved to instead of being recomputed."""
+
+from dataclasses import dataclass
+
+from evaluators.calibration.copy_curve import CopyCurve
+
+
+@dataclass(frozen=True, slots=True)
+class HostMemory:
+    """Host memory of one engine, and how its KV blocks get there and back.
+
+    ``blocks`` fit in it, of ``block_bytes`` each. A contiguous run of blocks is moved
+    in ``run_copies`` copies (vLLM keeps keys and values of every layer apart: two for
+    each layer), each as long as ``curve`` says. A run is a single block when
+    ``group_blocks`` is 1, as vLLM's swapping moves them; with more, memory is given in
+    contiguous groups of so many blocks (FastSwitch 2024), in the host as on the GPU.
+
+    With ``overlaps``, steps go on while copies move, and wait only for memory that a
+    copy has not yet left; else each step begins when all copies have landed, as in
+    vLLM's first engine. ``is_duplex`` says that the two directions do not slow each
+    other down.
+    """
+
+    blocks: int
+    block_bytes: int
+    curve: CopyCurve
+    run_copies: int = 1
+    group_blocks: int = 1
+    overlaps: bool = False
+    is_duplex: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` naming the first size below 1."""
+        for name in ("blocks", "block_bytes", "run_copies", "group_blocks"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"host memory: {name} is {getattr(self, name)}; expected 1 or more"
+                )

@@ -1,0 +1,228 @@
+"""Moves the KV of preempted requests to host memory and back, and keeps copies there.
+
+What an engine does with it: when a request is preempted, ``leave``, then ``out`` to
+keep its KV in the host, or ``drop`` to lose it. Its GPU blocks count as free at once;
+``begins_ps`` says when a step may begin that takes blocks which a copy has not yet
+left. A request with KV in the host waits like any other one; when it is admitted, its
+blocks are taken, ``back`` moves its KV, and it computes on from there once that landed.
+A copy kept in the host stays valid while the request runs on, so that the next ``out``
+moves only what is new; kept copies make room, the oldest first, for others.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from evaluators.host_memory import HostMemory
+from evaluators.sim.links import BACK, OUT, Link, Pieces, pieces_of
+from evaluators.sim.segments import allocator
+
+
+class Copies(NamedTuple):
+    """What was moved between GPU and host in a run.
+
+    ``swaps`` preemptions moved KV out instead of losing it, ``refused`` ones wanted to
+    and found no room. ``spared_bytes`` were in the host already when they would have
+    been moved out. ``stall_ps`` is how long steps waited for copies. ``kept_laws`` says
+    that no link beat its bandwidth, and that the host held what was moved out and not
+    let go. ``curve`` names the copy curve; ``is_assumed`` that nobody measured it.
+    """
+
+    swaps: int
+    refused: int
+    out_bytes: int
+    back_bytes: int
+    spared_bytes: int
+    stall_ps: int
+    peak_blocks: int
+    end_blocks: int
+    kept_laws: bool
+    curve: str
+    is_assumed: bool
+
+
+@dataclass(slots=True)
+class _Copy:
+    """The leading ``tokens`` of a request in so many host blocks.
+
+    ``arrived_ps`` is when the host has it. It ``is_away`` until the request is admitted
+    again; a copy that is not kept is let go when it has landed on the GPU.
+    """
+
+    tokens: int
+    blocks: int
+    is_kept: bool
+    arrived_ps: int = 0
+    is_away: bool = True
+    landed_ps: int = 0
+
+
+class Swap:
+    """Host memory of one engine, with the link to it and the place of every block."""
+
+    def __init__(
+        self, memory: HostMemory, total_blocks: int, block_tokens: int
+    ) -> None:
+        self._memory, self._block_tokens = memory, block_tokens
+        self._link = Link(memory.curve, is_duplex=memory.is_duplex)
+        self._places = allocator(total_blocks, memory.group_blocks)
+        self._copies: dict[int, _Copy] = {}
+        self._left: dict[int, list[int]] = {}
+        self._leaving: list[tuple[int, int]] = []
+        self._coming: list[tuple[int, int]] = []
+        self._used = self._peak = self._written = self._let_go = 0
+        self._swaps = self._refused = self._spared = self._stall_ps = 0
+
+    def take(self, row: int, blocks: int) -> None:
+        """The row takes so many GPU blocks more."""
+        if blocks:
+            self._places.take(row, blocks)
+
+    def leave(self, row: int, now_ps: int) -> None:
+        """The row lets go of its GPU blocks, yet where they lay is remembered."""
+        self._settle(now_ps)
+        skip, copy = 0, self._copies.get(row)
+        if copy:
+            skip, copy.is_away = copy.tokens // self._block_tokens, True
+        self._left[row] = self._places.runs(row, skip)
+        self._places.release(row)
+
+    def out(self, row: int, tokens: int, now_ps: int, *, keep: bool) -> bool:
+        """Move the KV of a row that left to the host; False if there is no room.
+
+        With ``keep`` the copy outlives the row's return. Without room the row's KV is
+        lost, and so is any copy of it.
+        """
+        runs = self._left.pop(row)
+        blocks = self._blocks(tokens)
+        old = self._copies.pop(row, _Copy(0, 0, keep))
+        self._used -= old.blocks
+        if not self._make_room(blocks, now_ps):
+            self._refused += 1
+            self._let_go += old.blocks
+            return False
+        self._swaps += 1
+        self._used += blocks
+        self._peak = max(self._peak, self._used)
+        copy = self._copies[row] = _Copy(tokens, blocks, keep, old.arrived_ps)
+        if old.tokens == tokens:
+            self._spared += blocks
+            self._leaving.append((max(now_ps, old.landed_ps), blocks))
+            return True
+        moved = blocks - old.tokens // self._block_tokens
+        self._spared += blocks - moved
+        self._written += moved
+        self._let_go += old.blocks - old.tokens // self._block_tokens
+        copy.arrived_ps = self._link.send(self._pieces(runs), now_ps, OUT).done_ps
+        self._leaving.append((copy.arrived_ps, moved))
+        return True
+
+    def back(self, row: int, free_blocks: int, now_ps: int) -> int:
+        """Move a row's KV into the blocks it took; says when it has landed.
+
+        ``free_blocks`` are left when it has taken them.
+        """
+        copy = self._copies[row]
+        copy.is_away = False
+        start = max(copy.arrived_ps, self._vacant_ps(free_blocks, now_ps))
+        runs = self._places.runs(row)
+        sent = self._link.send(self._pieces(runs), start, BACK)
+        copy.landed_ps = sent.done_ps
+        if sent.start_ps > now_ps:
+            self._coming.append((sent.start_ps, copy.blocks))
+        return sent.done_ps
+
+    def holds(self, row: int) -> int:
+        """Tokens of a waiting row whose KV is in the host."""
+        copy = self._copies.get(row)
+        return copy.tokens if copy and copy.is_away else 0
+
+    def drop(self, row: int) -> None:
+        """The row is done, or loses its KV: its blocks and its copy are let go."""
+        self._places.release(row)
+        self._left.pop(row, None)
+        copy = self._copies.pop(row, None)
+        if copy:
+            self._used -= copy.blocks
+            self._let_go += copy.blocks
+
+    def begins_ps(self, free_blocks: int, now_ps: int) -> int:
+        """When a step may begin that has taken its blocks; the wait counts as stall."""
+        if self._memory.overlaps:
+            self._coming = [pair for pair in self._coming if pair[0] > now_ps]
+            spare = free_blocks + sum(blocks for _, blocks in self._coming)
+            at = self._vacant_ps(spare, now_ps)
+        else:
+            at = max(now_ps, self._link.free_ps(OUT), self._link.free_ps(BACK))
+        self._stall_ps += at - now_ps
+        return at
+
+    def is_quiet(self, now_ps: int) -> bool:
+        """Whether no copy is under way."""
+        return max(self._link.free_ps(OUT), self._link.free_ps(BACK)) <= now_ps
+
+    def result(self) -> Copies:
+        """What was moved so far."""
+        out, back = self._link.moved_bytes
+        held = sum(copy.blocks for copy in self._copies.values())
+        kept_laws = (
+            self._link.keeps_its_bandwidth()
+            and held == self._used == self._written - self._let_go
+            and self._peak <= self._memory.blocks
+        )
+        curve = self._memory.curve
+        return Copies(
+            swaps=self._swaps,
+            refused=self._refused,
+            out_bytes=out,
+            back_bytes=back,
+            spared_bytes=self._spared * self._memory.block_bytes,
+            stall_ps=self._stall_ps,
+            peak_blocks=self._peak,
+            end_blocks=self._used,
+            kept_laws=kept_laws,
+            curve=curve.name,
+            is_assumed=curve.status == "assumed",
+        )
+
+    def _blocks(self, tokens: int) -> int:
+        return -(-tokens // self._block_tokens)
+
+    def _pieces(self, runs: list[int]) -> list[Pieces]:
+        return pieces_of(runs, self._memory.run_copies, self._memory.block_bytes)
+
+    def _settle(self, now_ps: int) -> None:
+        """Let go of the copies that are back on the GPU and not kept."""
+        landed = [
+            row
+            for row, copy in self._copies.items()
+            if not (copy.is_away or copy.is_kept) and copy.landed_ps <= now_ps
+        ]
+        for row in landed:
+            blocks = self._copies.pop(row).blocks
+            self._used -= blocks
+            self._let_go += blocks
+
+    def _make_room(self, blocks: int, now_ps: int) -> bool:
+        """Let go of copies of rows that are back, the oldest first, as needed."""
+        spare = [
+            row
+            for row, copy in self._copies.items()
+            if not copy.is_away and copy.landed_ps <= now_ps
+        ]
+        for row in spare:
+            if self._used + blocks <= self._memory.blocks:
+                break
+            lost = self._copies.pop(row).blocks
+            self._used -= lost
+            self._let_go += lost
+        return self._used + blocks <= self._memory.blocks
+
+    def _vacant_ps(self, free_blocks: int, now_ps: int) -> int:
+        """When no more blocks than are free have yet to be left by a copy."""
+        self._leaving = sorted(pair for pair in self._leaving if pair[0] > now_ps)
+        at, held = now_ps, sum(blocks for _, blocks in self._leaving)
+        for done_ps, blocks in self._leaving:
+            if held <= free_blocks:
+                break
+            at, held = done_ps, held - blocks
+        return at
