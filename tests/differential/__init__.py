@@ -1,0 +1,1 @@
+"""Our simulator against implementations that are not ours."""

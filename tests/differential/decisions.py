@@ -1,0 +1,70 @@
+"""What an engine decided, step by step, and where two engines part."""
+
+from typing import Any
+
+from evaluators.sim.hooks import Policy
+from evaluators.sim.reference import PlainEngine
+
+FIELDS = (
+    "at_ps",
+    "ends_ps",
+    "work",
+    "preempted",
+    "admitted",
+    "evicted",
+    "finished",
+)
+"""Of a step: when it starts and ends; (row, tokens) in running order; rows in the order
+of their preemption; (row, tokens found in memory) in the order of admission; contents
+evicted, in order; rows that finish at its end."""
+
+Steps = list[dict[str, Any]]
+
+
+class Watched(PlainEngine):
+    """The plain engine, noting its decisions of each step as the driver does."""
+
+    def __init__(self, scenario, policy: Policy) -> None:
+        super().__init__(scenario, policy)
+        self.noted: Steps = []
+        self._n_decisions = 0
+
+    def _compute(self, work) -> None:
+        decisions = self.record.decisions[self._n_decisions :]
+        self._n_decisions += len(decisions)
+        preempted = [d.row for d in decisions if d.kind == "preempt"]
+        admitted = {d.row for d in decisions if d.kind == "admit"}
+        note = {
+            "at_ps": self.now_ps,
+            "work": [[request.row, tokens] for request, tokens in work],
+            "preempted": preempted,
+            "admitted": [[r.row, r.computed] for r, _ in work if r.row in admitted],
+            "evicted": [],
+        }
+        super()._compute(work)
+        finished = [r.row for r, _ in work if r.generated == r.output]
+        self.noted.append(note | {"ends_ps": self.now_ps, "finished": finished})
+
+
+def ours(scenario, policy: object) -> Steps:
+    """Decisions of our plain engine."""
+    engine = Watched(scenario, Policy(policy))
+    while engine.advance():
+        pass
+    return engine.noted
+
+
+def first_difference(one: Steps, other: Steps) -> tuple[int, Any, Any] | None:
+    """Number of the first step that is not the same, and what each did; or None."""
+    for number, (a, b) in enumerate(zip(one, other, strict=False)):
+        apart = [name for name in FIELDS if a[name] != b[name]]
+        if apart:
+            return number, {n: a[n] for n in apart}, {n: b[n] for n in apart}
+    if len(one) != len(other):
+        return min(len(one), len(other)), len(one), len(other)
+    return None
+
+
+def total(steps: Steps, field: str) -> int:
+    """How often something happened in all."""
+    return sum(len(step[field]) for step in steps)

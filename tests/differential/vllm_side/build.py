@@ -1,0 +1,93 @@
+"""vLLM's scheduler for one of our deployments, with no model behind it."""
+
+import json
+from pathlib import Path
+
+import torch
+from vllm.config import (
+    CacheConfig,
+    DeviceConfig,
+    ModelConfig,
+    SchedulerConfig,
+    VllmConfig,
+)
+from vllm.v1.kv_cache_interface import (
+    FullAttentionSpec,
+    KVCacheConfig,
+    KVCacheGroupSpec,
+)
+from vllm.v1.structured_output import StructuredOutputManager
+
+from evaluators.scenario import Deployment
+from tests.differential.vllm_side.policy_scheduler import PolicyScheduler
+
+MODEL = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 1024,
+    "max_position_embeddings": 1 << 20,
+    "torch_dtype": "float32",
+}
+"""A model that is never loaded: vLLM wants to read its shape."""
+
+
+def write_model(folder: Path) -> None:
+    """Make ``folder`` a model directory with a configuration and nothing else."""
+    (folder / "config.json").write_text(json.dumps(MODEL), encoding="utf-8")
+
+
+def build(model: Path, deployment: Deployment, longest_tokens: int) -> PolicyScheduler:
+    """A scheduler with vLLM's defaults where the deployment says nothing.
+
+    ``longest_tokens`` is the longest prompt and output together.
+    """
+    config = _config(model, deployment, longest_tokens)
+    spec = FullAttentionSpec(
+        block_size=deployment.block_tokens,
+        num_kv_heads=1,
+        head_size=1,
+        dtype=torch.float32,
+    )
+    # Block 0 of vLLM's pool is a placeholder that no request ever holds.
+    blocks = deployment.kv_blocks + 1
+    config.cache_config.num_gpu_blocks = blocks
+    memory = KVCacheConfig(
+        num_blocks=blocks,
+        kv_cache_tensors=[],
+        kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)],
+    )
+    return PolicyScheduler(
+        vllm_config=config,
+        kv_cache_config=memory,
+        structured_output_manager=StructuredOutputManager(config),
+        block_size=deployment.block_tokens,
+        log_stats=False,
+    )
+
+
+def _config(model: Path, deployment: Deployment, longest_tokens: int) -> VllmConfig:
+    most = longest_tokens + 1
+    return VllmConfig(
+        model_config=ModelConfig(
+            model=str(model), skip_tokenizer_init=True, max_model_len=most, seed=0
+        ),
+        cache_config=CacheConfig(
+            block_size=deployment.block_tokens,
+            enable_prefix_caching=deployment.prefix_caching,
+        ),
+        scheduler_config=SchedulerConfig(
+            max_num_seqs=deployment.max_running,
+            max_num_batched_tokens=deployment.max_step_tokens,
+            max_model_len=most,
+            is_encoder_decoder=False,
+            enable_chunked_prefill=True,
+            scheduler_reserve_full_isl=deployment.reserve_full_prompt,
+            async_scheduling=False,
+        ),
+        device_config=DeviceConfig("cpu"),
+    )
