@@ -16,6 +16,7 @@ HEAVY = {
     "hydra": {"adrs/settings.py"},
     "omegaconf": {"adrs/settings.py"},
 }
+COMPILER = "evaluators/sim/compiled/jit.py"
 SHADOWS = {
     "adrs/llm/openai.py",
     "evaluators/sim/queue.py",
@@ -50,7 +51,14 @@ def tops(path):
 def test_the_judge_imports_numpy_and_the_standard_library_only():
     allowed = {*sys.stdlib_module_names, "numpy", "evaluators"}
     for name, path in sources("evaluators").items():
-        assert tops(path) <= allowed, f"{name} imports {tops(path) - allowed}"
+        more = {"numba"} if name == COMPILER else set()
+        assert tops(path) <= allowed | more, f"{name} imports {tops(path) - allowed}"
+
+
+def test_the_compiler_is_imported_only_when_something_is_to_be_compiled():
+    loaded = "import sys, evaluators.sim.engine, evaluators.sim.compiled.serve\n"
+    loaded += "assert not {'numba', 'llvmlite'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, check=True)
 
 
 def test_the_loop_imports_the_judge_and_never_a_seed_or_a_test():

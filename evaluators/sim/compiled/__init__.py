@@ -1,0 +1,1 @@
+"""Machine code for scenarios under the built-in rules; needs the extra ``fast``."""

@@ -1,0 +1,69 @@
+"""Makes a ``Run`` of what the compiled core has written down."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from evaluators.scenario import Scenario
+from evaluators.sim.compiled.state import DECISION, GAP, STEP, State, rows_of
+from evaluators.sim.ledger import joined
+from evaluators.sim.run import Decision, Run, Steps
+from evaluators.views import Ints
+
+Part = tuple[Ints, Ints, Ints]
+"""Steps, decisions and broken gaps as rows of integers, in the fields of ``state``."""
+
+
+def taken(state: State) -> Part:
+    """What the log holds; it is empty afterwards."""
+    log = state.log
+    steps, decisions, gaps = log.used.tolist()
+    part = (
+        rows_of(log.steps, STEP)[:steps].copy(),
+        rows_of(log.decisions, DECISION)[:decisions].copy(),
+        rows_of(log.gaps, GAP)[:gaps].copy(),
+    )
+    log.used[:] = 0
+    state.replicas["run_of_steps"] = -1
+    return part
+
+
+def run_of(
+    scenario: Scenario, state: State, logs: Sequence[Part], rejected: Sequence[int]
+) -> Run:
+    """Everything that happened, as columns."""
+    requests, replicas = state.requests, state.replicas
+    steps, decisions, gaps = (np.concatenate(part) for part in zip(*logs, strict=True))
+    order = decisions[np.argsort(decisions[:, -1], kind="stable")]
+    steps_of = tuple(_steps(steps[steps[:, -1] == i]) for i in range(len(replicas)))
+    total = scenario.deployment.kv_blocks
+    return Run(
+        arrived_ps=np.array(requests["arrived_ps"]),
+        admitted_ps=np.array(requests["admitted_ps"]),
+        first_token_ps=np.array(requests["first_token_ps"]),
+        finished_ps=np.array(requests["finished_ps"]),
+        longest_gap_ps=np.array(requests["longest_gap_ps"]),
+        preemptions=np.array(requests["preemptions"]),
+        stall_ps=np.array(requests["stall_ps"]),
+        hit_tokens=np.array(requests["hit_tokens"]),
+        broken_gaps_ps=gaps[:, 0],
+        steps=joined(steps_of),
+        decisions=_decisions(order),
+        rejected=tuple(rejected),
+        questions=0,
+        peak_blocks=total - int(replicas["least_free"].min()),
+        end_blocks=int((total - replicas["free"]).sum()),
+        steps_of=steps_of,
+        replica=np.array(requests["replica"]) if scenario.fleet else None,
+    )
+
+
+def _steps(rows: Ints) -> Steps:
+    return Steps(*rows[:, :-1].T.copy())
+
+
+def _decisions(rows: Ints) -> tuple[Decision, ...]:
+    kinds = np.where(rows[:, 2] == 1, "admit", "preempt").tolist()
+    fields = zip(rows[:, 0].tolist(), kinds, rows[:, 1].tolist(), strict=True)
+    return tuple(map(partial(tuple.__new__, Decision), fields))

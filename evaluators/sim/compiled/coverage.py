@@ -1,0 +1,116 @@
+"""Which scenarios the compiled core can serve, and in what range of numbers."""
+
+from dataclasses import MISSING, fields
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any
+
+from evaluators.calibration.step_time import entry
+from evaluators.fleet import Fleet, Member
+from evaluators.scenario import Deployment, Scenario
+from evaluators.sim.compiled.state import MOST_PS
+from evaluators.workloads.trace import COLUMNS, Trace
+
+Part = Scenario | Deployment | Trace | Fleet
+
+KNOWN: dict[type, set[str]] = {
+    Scenario: {
+        "name",
+        "split",
+        "regime",
+        "trace",
+        "deployment",
+        "step_time",
+        "classes",
+        "calibration",
+        "prediction_error",
+        "n_tenants",
+        "fleet",
+    },
+    Deployment: {
+        "name",
+        "kv_blocks",
+        "block_tokens",
+        "max_running",
+        "max_step_tokens",
+        "reserve_full_prompt",
+    },
+    Trace: {*COLUMNS, "prefixes", "priorities"},
+    Fleet: {
+        "members",
+        "report_delay_s",
+        "probe_s",
+        "rule",
+        "wire",
+        "kv_bytes",
+        "contiguous",
+    },
+}
+"""What the core serves, or what cannot matter to built-in rules, by class. All else
+must be at its default."""
+
+
+@lru_cache(maxsize=1)
+def is_installed() -> bool:
+    """Whether numba can be imported."""
+    return find_spec("numba") is not None
+
+
+def covers(scenario: Scenario, policy: object) -> bool:
+    """Whether ``serve`` can: numba is there, and nothing is asked that it lacks."""
+    built_in = policy is None or type(policy) is object
+    return built_in and is_installed() and is_known(scenario) and is_in_range(scenario)
+
+
+def is_known(scenario: Scenario) -> bool:
+    """Whether the core knows everything that the scenario asks for."""
+    parts: list[tuple[Part, set[str]]] = [
+        (scenario, KNOWN[Scenario]),
+        (scenario.deployment, KNOWN[Deployment]),
+        (scenario.trace, KNOWN[Trace]),
+    ]
+    if scenario.fleet is not None:
+        member = Member(scenario.deployment, scenario.step_time)
+        if any(each != member for each in scenario.fleet.members):
+            return False
+        parts.append((scenario.fleet, KNOWN[Fleet]))
+    return all(_is_default(part, known) for part, known in parts)
+
+
+def _is_default(value: Part, known: set[str]) -> bool:
+    return all(
+        getattr(value, field.name) == _default(field)
+        for field in fields(value)
+        if field.name not in known
+    )
+
+
+def _default(field: Any) -> object:  # noqa: ANN401 - a dataclass field of anything
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def is_in_range(scenario: Scenario) -> bool:
+    """Whether no time or sum can leave 64 bits, but for a simulation of 53 days."""
+    return max(longest_step_ps(scenario), int(scenario.trace.arrived_ps[-1])) < MOST_PS
+
+
+def longest_step_ps(scenario: Scenario) -> int:
+    """No step of a scenario takes longer."""
+    step_time, deployment = scenario.step_time, scenario.deployment
+    trace = scenario.trace
+    longest = int((trace.prompt_tokens + trace.output_tokens).max())
+    tokens, running = deployment.max_step_tokens, deployment.max_running
+    contexts = running * longest
+    tables = (
+        (step_time.tokens_ps, tokens + running, 1),
+        (step_time.decodes_ps, running, 1),
+        (step_time.context_ps, running, contexts),
+    )
+    slowest = 0
+    for table, last, times in tables:
+        slowest += max(*table, entry(table, last)) * times
+    work = tokens * (tokens + 2 * longest)
+    slowest += step_time.prefill_token_ps * tokens + step_time.prefill_work_ps * work
+    return slowest + step_time.longest_context_ps * longest + work + contexts
