@@ -39,6 +39,7 @@ REPLICA_INTS = (
     Column("waiting_blocks", "KV blocks that its waiting requests need to start"),
     Column("free_blocks", "KV blocks free"),
     Column("total_blocks", "KV blocks in all"),
+    Column("block_tokens", "tokens in a KV block"),
     Column("max_running", "most requests that may run at once"),
     Column("decoding", "running requests past their prompt"),
     Column("context_tokens", "KV tokens of the decoding requests"),

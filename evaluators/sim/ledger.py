@@ -42,6 +42,12 @@ class Ledger:
         self.broken_gaps_ps: list[int] = []
         self.rejected: list[int] = []
 
+    def arrive(self, row: int, at_ps: int) -> int:
+        """A request came to an engine; when it came first, to whichever."""
+        if self.arrived_ps[row] < 0:
+            self.arrived_ps[row] = at_ps
+        return self.arrived_ps[row]
+
     def resume(self, row: int, gap_ps: int) -> None:
         """A token came after a gap that is not one step long."""
         self.broken_gaps_ps.append(gap_ps)

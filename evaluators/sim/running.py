@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from evaluators.scenario import Scenario
+from evaluators.sim.cache import Cache
 from evaluators.sim.clock import Clock
 from evaluators.sim.decodes import Decodes
 from evaluators.sim.ledger import Ledger
-from evaluators.sim.memory import Memory
 from evaluators.sim.panel import Panel, n_tenants
 from evaluators.sim.progress import Progress
 from evaluators.sim.recorder import Recorder
@@ -35,16 +35,18 @@ class RunningSet:
     tokens at which a request emits next; it is current for rows outside ``decodes``.
     ``free`` counts the KV blocks that can be had, those of the ``cache`` that nobody
     holds included. ``finished`` are rows that ended, for the caller to clear.
+    ``waiting_tokens`` and ``waiting_blocks`` are what waiting requests need to emit.
     """
 
     def __init__(
-        self, scenario: Scenario, panel: Panel, ledger: Ledger, cache: Memory | None
+        self, scenario: Scenario, panel: Panel, ledger: Ledger, cache: Cache | None
     ) -> None:
         trace, n = scenario.trace, len(scenario.trace)
         self.deployment = scenario.deployment
         self.panel, self.record, self.ledger = panel, Recorder(), ledger
         self.cache = cache
         self.finished: list[int] = []
+        self._ended: list[int] = []
         self.progress = Progress(scenario)
         self.clock = Clock(scenario.step_time, scenario.deployment)
         self.decodes = Decodes(n, scenario.deployment.block_tokens)
@@ -59,6 +61,7 @@ class RunningSet:
         self.last_token_ps = [-1] * n
         self._segment_start = [0] * n
         self.now_ps = self.last_step_ps = 0
+        self.waiting_tokens = self.waiting_blocks = 0
         self.free = self.least_free = scenario.deployment.kv_blocks
 
     def blocks(self, tokens: int) -> int:
@@ -73,9 +76,17 @@ class RunningSet:
 
     # -- membership --------------------------------------------------------------
 
+    def wait(self, row: int) -> None:
+        """A request arrives."""
+        self.tenants.wait(row)
+        self.waiting_tokens += self.goal[row]
+        self.waiting_blocks += self.blocks(self.goal[row])
+
     def admit(self, row: int) -> None:
         """A waiting request joins; it holds no memory before its first chunk."""
         now = self.now_ps
+        self.waiting_tokens -= self.goal[row]
+        self.waiting_blocks -= self.blocks(self.goal[row])
         self.rows[row] = self.partials[row] = None
         self.tenants.run(row)
         if self.ledger.admitted_ps[row] < 0:
@@ -104,8 +115,17 @@ class RunningSet:
         self.ledger.preemptions[row] += 1
         self.record.decisions.append(Decision(self.now_ps, "preempt", row))
         needed = self.blocks(self.goal[row])
+        self.waiting_tokens += self.goal[row]
+        self.waiting_blocks += needed
         last = self.last_token_ps[row]
         self.panel.update(row, self.generated[row], needed, last)
+
+    def drop(self, row: int) -> None:
+        """A running request is lost with the engine, which takes no step any more."""
+        if self.decodes.finish[row] >= 0:
+            self._stop_decoding(row)
+        self.ledger.preemptions[row] += 1
+        self.record.decisions.append(Decision(self.now_ps, "preempt", row))
 
     def pause(self, row: int) -> None:
         """A decoding request gets no token in the next step."""
@@ -130,12 +150,22 @@ class RunningSet:
         self.tenants.start_decoding(row, self.decodes.step)
         self._segment_start[row] = self.record.n_runs
 
-    def _finish(self, row: int) -> None:
-        del self.rows[row]
-        self._release(row)
-        self.tenants.finish(row)
-        self.ledger.finished_ps[row] = self.now_ps
-        self.finished.append(row)
+    def _let_go(self) -> None:
+        """Requests that ended with this step leave, in running order.
+
+        The order decides which of their blocks a cache evicts first.
+        """
+        rows = self._ended
+        if len(rows) > 1 and self.cache is not None:
+            ended = set(rows)
+            rows = [row for row in self.rows if row in ended]
+        for row in rows:
+            del self.rows[row]
+            self._release(row)
+            self.tenants.finish(row)
+            self.ledger.finished_ps[row] = self.now_ps
+        self.finished += rows
+        self._ended = []
 
     def _release(self, row: int) -> None:
         if self.cache is None:
@@ -182,6 +212,8 @@ class RunningSet:
             self._emit(row, k)
             finished = True
             emitted += 1
+        if self._ended:
+            self._let_go()
         self.progress.spend(1, emitted)
         return finished
 
@@ -192,6 +224,8 @@ class RunningSet:
         """
         n = self.decodes.n
         finished = self._pass(steps, durations, n, 0)
+        if finished:
+            self._let_go()
         self.progress.spend(steps, n)
         return finished
 
@@ -236,7 +270,7 @@ class RunningSet:
         rows = decodes.finished()
         for row in rows:
             self._stop_decoding(row)
-            self._finish(row)
+        self._ended += rows
         return bool(rows)
 
     def _emit(self, row: int, computed: int) -> bool:
@@ -251,7 +285,7 @@ class RunningSet:
         self.goal[row] += 1
         self.tenants.emit(row)
         if self.generated[row] == self.output[row]:
-            self._finish(row)
+            self._ended.append(row)
             return True
         self._start_decoding(row)
         return False

@@ -1,0 +1,254 @@
+"""Several engines behind one router, in step as far as decisions need it.
+
+Events are ordered by (time, kind, index), so that nothing hangs on the order in which
+replicas were looked at. A replica advances only when its state is read, when it is
+given a request, or when it may finish one that somebody waits for.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from evaluators.fleet import Fleet
+from evaluators.scenario import Scenario
+from evaluators.sim.arrivals import Arrivals
+from evaluators.sim.cluster_members import NEVER, Carried, Make, Members
+from evaluators.sim.cluster_reports import Reports
+from evaluators.sim.cluster_routing import RoutingPolicy, built_in
+from evaluators.sim.ledger import Ledger
+from evaluators.sim.run import Run
+from evaluators.workloads.trace import PS_PER_S
+
+LOSS, BACK, PROBE, ARRIVAL = range(4)
+"""Kinds of events, in the order in which they happen at equal times."""
+
+Event = tuple[int, int, int, Callable[..., None], tuple[Any, ...]]
+"""(time, kind, index of its replica or request, what to call, further arguments)."""
+
+
+class Cluster:
+    """The router's side of a fleet: its events, and who has which request.
+
+    ``_where`` is the replica that has, or had, each request. ``_held`` are requests
+    that wait at the router as every replica that could take them is down.
+    """
+
+    def __init__(
+        self, scenario: Scenario, fleet: Fleet, policy: RoutingPolicy, make: Make
+    ) -> None:
+        self._fleet, self._policy = fleet, policy
+        self._ledger = Ledger(scenario)
+        self._arrivals = Arrivals(scenario, most_blocks(fleet))
+        self._members = Members(scenario, fleet, self._ledger, make)
+        self._reports = Reports(scenario, fleet)
+        self._rule = built_in(fleet)
+        self._usable = [member.role != "decode" for member in fleet.members]
+        self._probe_ps = round(fleet.probe_s * PS_PER_S)
+        self._where = [-1] * len(scenario.trace)
+        self._carried: dict[int, Carried] = {}
+        self._held: list[int] = []
+        self._events: list[Event] = []
+        counts = not policy.route and fleet.rule == "least_outstanding"
+        self._members.watches = counts or not self._arrivals.are_open
+
+    def serve(self) -> None:
+        """Serve every request to the end."""
+        self._ledger.rejected.extend(self._arrivals.rejected)
+        if self._is_static():
+            self._deal()
+            return
+        self._plan()
+        while True:
+            stop = self._next_stop()
+            if not self._reach(stop):
+                continue
+            if stop == NEVER:
+                return
+            if self._reports_due(stop):
+                self._sync(stop)
+                self._reports.take(self._members.loads(), stop)
+                continue
+            at, _, index, handle, further = heappop(self._events)
+            handle(at, index, *further)
+
+    def result(self) -> Run:
+        """What happened, once everybody is served."""
+        run = self._members.run(self._policy.questions)
+        return replace(run, replica=np.array(self._where, dtype=np.int64))
+
+    # -- time ---------------------------------------------------------------------
+
+    def _is_static(self) -> bool:
+        """Whether nothing that happens decides where a request goes."""
+        return not (self._policy.route or self._fleet.losses or self._members.watches)
+
+    def _deal(self) -> None:
+        """Tell all replicas at once whom they will serve."""
+        for at, row in self._arrivals.first:
+            self._ledger.arrived_ps[row] = at
+            target = self._rule.choose(self._usable, self._reports.outstanding)
+            self._give(at, row, target)
+        self._sync(None)
+
+    def _plan(self) -> None:
+        events = self._events
+        for at, row in self._arrivals.first:
+            events.append((at, ARRIVAL, row, self._arrive, ()))
+        for loss in self._fleet.losses:
+            at = round(loss.at_s * PS_PER_S)
+            events.append((at, LOSS, loss.replica, self._lose, ()))
+            if loss.back_s is not None:
+                back = max(at + 1, round(loss.back_s * PS_PER_S))
+                events.append((back, BACK, loss.replica, self._restore, ()))
+        heapify(events)
+
+    def _next_stop(self) -> int:
+        """Time of the next event, or of the reports that it needs; else NEVER."""
+        if not self._events:
+            return NEVER
+        at = self._events[0][0]
+        due = self._reports.due_ps(at)
+        return due if self._reports_due(due) else at
+
+    def _reports_due(self, at_ps: int) -> bool:
+        reports = self._reports
+        return bool(
+            self._policy.route
+            and reports.delay_ps
+            and at_ps > reports.at_ps
+            and at_ps % reports.delay_ps == 0
+        )
+
+    def _reach(self, stop: int) -> bool:
+        """Let what happens before ``stop`` happen; False if an event came up before."""
+        members, events = self._members, self._events
+        while members.watches:
+            bound = min(members.bounds)
+            if bound > stop or bound == NEVER:
+                return True
+            self._advance(members.bounds.index(bound), bound)
+            if events and events[0][0] < stop:
+                return False
+        if stop == NEVER:
+            self._sync(None)
+        return True
+
+    def _sync(self, at_ps: int | None) -> None:
+        for index in range(len(self._usable)):
+            self._advance(index, at_ps)
+
+    def _advance(self, index: int, at_ps: int | None) -> None:
+        for row in self._members.advance(index, at_ps):
+            self._reports.outstanding[index] -= 1
+            finished = self._ledger.finished_ps[row]
+            for at, follower in self._arrivals.after(row, finished):
+                heappush(self._events, (at, ARRIVAL, follower, self._arrive, ()))
+
+    # -- requests -------------------------------------------------------------------
+
+    def _arrive(self, at_ps: int, row: int) -> None:
+        self._ledger.arrived_ps[row] = at_ps
+        self._route(at_ps, row)
+
+    def _route(self, at_ps: int, row: int) -> None:
+        """Decide where a request goes: a new one, or one that lost its replica."""
+        healthy = self._reports.healthy
+        usable = [a and bool(b) for a, b in zip(self._usable, healthy, strict=True)]
+        if not any(usable):
+            self._held.append(row)
+        elif not self._policy.route:
+            target = self._rule.choose(usable, self._reports.outstanding)
+            self._give(at_ps, row, target)
+        else:
+            self._sync(at_ps)
+            route = self._policy.targets(*self._views(at_ps, row))
+            if route.probes:
+                self._probe(at_ps, row, route.targets, 0)
+            else:
+                self._give(at_ps, row, route.targets[0])
+
+    def _views(self, at_ps: int, row: int) -> tuple[Any, Any]:
+        reports, members = self._reports, self._members
+        if not reports.delay_ps:
+            reports.take(members.loads(), at_ps)
+        arrived = self._ledger.arrived_ps[row]
+        generated = self._carry(row).generated
+        request = reports.request(row, at_ps, arrived, generated)
+        return request, reports.replicas(members.cached_tokens(row), at_ps)
+
+    def _probe(
+        self, at_ps: int, row: int, targets: tuple[int, ...], tried: int
+    ) -> None:
+        """Try the next of the targets; after the last one queue at the first."""
+        index = targets[tried % len(targets)]
+        self._advance(index, at_ps)
+        engine = self._members.engines[index]
+        if tried == len(targets):
+            if engine:
+                self._give(at_ps, row, index)
+            else:
+                self._route(at_ps, row)
+        elif engine and engine.could_start(row, self._carry(row).generated):
+            self._give(at_ps, row, index)
+        else:
+            later = at_ps + self._probe_ps
+            further = (targets, tried + 1)
+            heappush(self._events, (later, PROBE, row, self._probe, further))
+
+    def _give(self, at_ps: int, row: int, index: int) -> None:
+        """A replica gets a request, which it refuses if it could never hold it."""
+        self._where[row] = index
+        if not self._members.fits(index, row):
+            self._refuse(row)
+            return
+        self._advance(index, at_ps)
+        self._members.submit(index, self._carry(row), at_ps)
+        self._reports.send(row, index)
+
+    def _carry(self, row: int) -> Carried:
+        """How far a request has come that is on no replica."""
+        return self._carried.get(row) or Carried(row, 0, -1)
+
+    def _refuse(self, row: int) -> None:
+        """A request, and those that would follow it, will never be served."""
+        self._where[row] = -1
+        self._ledger.rejected.append(row)
+        for _, follower in self._arrivals.after(row, 0):
+            self._refuse(follower)
+
+    # -- losses -----------------------------------------------------------------------
+
+    def _lose(self, at_ps: int, index: int) -> None:
+        self._advance(index, at_ps)
+        carried = self._members.lose(index)
+        self._reports.healthy[index] = self._reports.outstanding[index] = 0
+        for request in carried:
+            self._carried[request.row] = request
+            self._route(at_ps, request.row)
+
+    def _restore(self, at_ps: int, index: int) -> None:
+        self._members.restore(index, at_ps)
+        self._reports.healthy[index] = 1
+        held, self._held = self._held, []
+        for row in held:
+            self._route(at_ps, row)
+
+
+def simulate_fleet(scenario: Scenario, policy: object, make: Make) -> Run:
+    """Serve a scenario by its fleet, routed by ``policy`` or by the fleet's own rule.
+
+    Raises ``PolicyError`` for a policy's fault.
+    """
+    fleet = scenario.fleet
+    assert fleet is not None, "a scenario without a fleet"
+    cluster = Cluster(scenario, fleet, RoutingPolicy(policy), make)
+    cluster.serve()
+    return cluster.result()
+
+
+def most_blocks(fleet: Fleet) -> int:
+    """KV blocks of the replica with the largest memory."""
+    return max(member.deployment.kv_blocks for member in fleet.members)

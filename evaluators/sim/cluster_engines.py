@@ -1,0 +1,197 @@
+"""Engines as members of a fleet: what they report, and what is left of a lost one."""
+
+from evaluators.load import load_policy
+from evaluators.scenario import Scenario
+from evaluators.sim.cache import Cache
+from evaluators.sim.cluster_members import Carried, Replica
+from evaluators.sim.cluster_reports import Load
+from evaluators.sim.engine import FastEngine, kv_cache
+from evaluators.sim.hooks import HOOKS, Policy
+from evaluators.sim.ledger import Ledger
+from evaluators.sim.recorder import Recorder
+from evaluators.sim.reference import PlainEngine, plain_cache
+from evaluators.sim.run import Decision
+
+
+def fast(scenario: Scenario, ledger: Ledger) -> Replica:
+    """The engine by aggregates, or the plain one where a companion needs it."""
+    policy = _scheduling(scenario)
+    if policy.schedule or policy.ask == 0:
+        return PlainReplica(scenario, policy, ledger, kv_cache(scenario))
+    return FastReplica(scenario, policy, ledger, kv_cache(scenario))
+
+
+def plain(scenario: Scenario, ledger: Ledger) -> Replica:
+    """The engine that serves one step at a time."""
+    cache = plain_cache(scenario)
+    return PlainReplica(scenario, _scheduling(scenario), ledger, cache)
+
+
+def _scheduling(scenario: Scenario) -> Policy:
+    """A fresh instance of the policy that schedules a replica."""
+    text = scenario.companions.get("scheduling")
+    return Policy(load_policy(text, HOOKS) if text else None)
+
+
+class FastReplica(FastEngine):
+    """The engine by aggregates."""
+
+    def __init__(
+        self, scenario: Scenario, policy: Policy, ledger: Ledger, cache: Cache | None
+    ) -> None:
+        super().__init__(scenario, policy, ledger, cache)
+        self._prompt_tokens = scenario.trace.prompt_tokens
+
+    @property
+    def record(self) -> Recorder:
+        """Its steps and decisions."""
+        return self._running.record
+
+    @property
+    def questions(self) -> int:
+        """Questions that its own policies were asked."""
+        return self._policy.questions
+
+    @property
+    def peak_blocks(self) -> int:
+        """Most KV blocks that were in use."""
+        return self._deployment.kv_blocks - self._running.least_free
+
+    @property
+    def held_blocks(self) -> int:
+        """KV blocks in use."""
+        return self._deployment.kv_blocks - self._running.free
+
+    def resubmit(self, request: Carried, at_ps: int) -> None:
+        """See ``Replica``."""
+        row, running = request.row, self._running
+        running.goal[row] += request.generated - running.generated[row]
+        running.generated[row] = request.generated
+        running.last_token_ps[row] = request.last_token_ps
+        blocks = running.blocks(running.goal[row])
+        running.panel.update(row, request.generated, blocks, request.last_token_ps)
+        self.submit(row, at_ps)
+
+    def load(self) -> Load:
+        """See ``Replica``."""
+        running, decodes = self._running, self._running.decodes
+        left = sum(running.goal[r] - running.computed[r] for r in running.partials)
+        paused = sum(running.computed[r] for r in running.paused)
+        told = [running.goal[row] for _, row in self._arrivals]
+        return Load(
+            len(running.rows),
+            len(self._scheduler.queue.members) + len(told),
+            running.waiting_tokens + sum(told) + left,
+            running.waiting_blocks + sum(running.blocks(goal) for goal in told),
+            running.free,
+            decodes.n + len(running.paused),
+            decodes.computed_tokens() + paused,
+            running.last_step_ps,
+        )
+
+    def cached_tokens(self, row: int) -> int:
+        """See ``Replica``."""
+        cache = self._running.cache
+        if cache is None:
+            return 0
+        prompt = int(self._prompt_tokens[row])
+        return cache.hits(row, prompt)[0] * self._deployment.block_tokens
+
+    def could_start(self, row: int, generated: int) -> bool:
+        """See ``Replica``."""
+        running, scheduler = self._running, self._scheduler
+        if scheduler.queue.members or self._arrivals or running.partials:
+            return False
+        goal = int(self._prompt_tokens[row]) + generated
+        hit, idle = running.cache.hits(row, goal) if running.cache else (0, 0)
+        need = running.blocks(goal) - hit + idle
+        return scheduler.has_slot and need <= running.free
+
+    def abandon(self) -> list[Carried]:
+        """See ``Replica``."""
+        running = self._running
+        rows = list(running.rows)
+        for row in rows:
+            running.drop(row)
+        rows += [*self._scheduler.queue.members, *(row for _, row in self._arrivals)]
+        arrived = self.ledger.arrived_ps
+        return [
+            Carried(row, running.generated[row], running.last_token_ps[row])
+            for row in sorted(rows, key=lambda row: (arrived[row], row))
+        ]
+
+
+class PlainReplica(PlainEngine):
+    """The engine that serves one step at a time, over every request."""
+
+    @property
+    def questions(self) -> int:
+        """Questions that its own policies were asked."""
+        return self.policy.questions
+
+    @property
+    def peak_blocks(self) -> int:
+        """Most KV blocks that were in use."""
+        return self.scenario.deployment.kv_blocks - self.least_free
+
+    @property
+    def held_blocks(self) -> int:
+        """KV blocks in use."""
+        return self.scenario.deployment.kv_blocks - self.free
+
+    def resubmit(self, request: Carried, at_ps: int) -> None:
+        """See ``Replica``."""
+        own = self.requests[request.row]
+        own.goal += request.generated - own.generated
+        own.generated = request.generated
+        own.last_token_ps = request.last_token_ps
+        blocks = self.blocks(own.goal)
+        self.panel.update(own.row, own.generated, blocks, own.last_token_ps)
+        self.submit(own.row, at_ps)
+
+    def load(self) -> Load:
+        """See ``Replica``."""
+        waiting = [*self.waiting, *(self.requests[row] for _, row in self.arrivals)]
+        decoding = [r for r in self.running if r.decoding]
+        queued = [*waiting, *(r for r in self.running if not r.decoding)]
+        return Load(
+            len(self.running),
+            len(waiting),
+            sum(r.goal - r.computed for r in queued),
+            sum(self.blocks(r.goal) for r in waiting),
+            self.free,
+            len(decoding),
+            sum(r.computed for r in decoding),
+            self.last_step_ps,
+        )
+
+    def cached_tokens(self, row: int) -> int:
+        """See ``Replica``."""
+        if self.cache is None:
+            return 0
+        prompt = int(self.scenario.trace.prompt_tokens[row])
+        return self.cache.hits(row, prompt)[0] * self.scenario.deployment.block_tokens
+
+    def could_start(self, row: int, generated: int) -> bool:
+        """See ``Replica``."""
+        prefills = [r for r in self.running if not r.decoding]
+        if self.waiting or self.arrivals or prefills:
+            return False
+        goal = int(self.scenario.trace.prompt_tokens[row]) + generated
+        hit, idle = self.cache.hits(row, goal) if self.cache else (0, 0)
+        has_slot = len(self.running) < self.scenario.deployment.max_running
+        return has_slot and self.blocks(goal) - hit + idle <= self.free
+
+    def abandon(self) -> list[Carried]:
+        """See ``Replica``."""
+        for request in self.running:
+            self.ledger.preemptions[request.row] += 1
+            decision = Decision(self.now_ps, "preempt", request.row)
+            self.record.decisions.append(decision)
+        rows = [r.row for r in (*self.running, *self.waiting)]
+        rows += [row for _, row in self.arrivals]
+        arrived = self.ledger.arrived_ps
+        return [
+            Carried(row, self.requests[row].generated, self.requests[row].last_token_ps)
+            for row in sorted(rows, key=lambda row: (arrived[row], row))
+        ]

@@ -1,0 +1,100 @@
+"""Random small fleets and routers, nasty on purpose: ties, losses, stale reports."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from evaluators.fleet import Fleet, Loss, Member
+from evaluators.scenario import Scenario
+from evaluators.workloads.prefixes import Sessions
+from evaluators.workloads.trace import PS_PER_S
+from tests.sim.fuzzed import fuzzed_scenario, fuzzed_step_time, with_prefixes
+
+
+def fuzzed_fleet(seed: int) -> Scenario:
+    """A fuzzed scenario that one to four replicas serve, some of which are lost."""
+    rng = np.random.default_rng((seed, 11))
+    scenario = fuzzed_scenario(seed)
+    if rng.random() < 0.4:
+        scenario = with_prefixes(scenario, seed)
+    if rng.random() < 0.4:
+        scenario = with_sessions(scenario, rng)
+    same = rng.random() < 0.5
+    members = tuple(member(scenario, rng, same) for _ in range(rng.integers(1, 5)))
+    fleet = Fleet(
+        members,
+        report_delay_s=float(rng.choice([0, 0, 50, 3000])) / PS_PER_S,
+        probe_s=float(rng.choice([0, 1, 100])) / PS_PER_S,
+        losses=losses(len(members), rng) if rng.random() < 0.5 else (),
+        rule=str(rng.choice(["round_robin", "least_outstanding"])),
+    )
+    first = members[0]
+    return replace(
+        scenario,
+        fleet=fleet,
+        deployment=first.deployment,
+        step_time=first.step_time,
+    )
+
+
+def member(scenario, rng, same) -> Member:
+    """A replica like the scenario's own engine, or one that differs in all sizes."""
+    own = scenario.deployment
+    if same:
+        return Member(own, scenario.step_time)
+    return Member(
+        replace(
+            own,
+            kv_blocks=max(1, int(own.kv_blocks * rng.uniform(0.5, 2))),
+            max_running=int(rng.integers(1, 12)),
+            max_step_tokens=int(rng.integers(1, 200)),
+        ),
+        fuzzed_step_time(rng),
+    )
+
+
+def losses(n, rng) -> tuple[Loss, ...]:
+    """Some replicas go, up to all of them at a time, and most come back."""
+    found = []
+    for replica in range(n):
+        at = 0.0
+        for _ in range(int(rng.integers(0, 3))):
+            at += float(rng.integers(0, 30_000))
+            back = at + float(rng.integers(1, 20_000))
+            for_good = replica > 0 and rng.random() < 0.2
+            back_s = None if for_good else back / PS_PER_S
+            found.append(Loss(replica, at / PS_PER_S, back_s))
+            if for_good:
+                break
+            at = back
+    return tuple(found)
+
+
+def with_sessions(scenario, rng) -> Scenario:
+    """The same where many a request waits for an earlier one."""
+    n = len(scenario.trace)
+    after = np.array([int(rng.integers(-1, i)) if i else -1 for i in range(n)])
+    after[rng.random(n) < 0.4] = -1
+    waits = rng.integers(0, 3, n) * int(rng.choice([0, 1, 700]))
+    sessions = Sessions(after, waits, rng.integers(0, 2, n))
+    return replace(scenario, trace=replace(scenario.trace, sessions=sessions))
+
+
+def fuzzed_router(seed: int) -> type:
+    """A policy class that routes by a random mixture of every column, with ties."""
+    rng = np.random.default_rng((seed, 12))
+    w = rng.normal(size=40)
+    probes = int(rng.choice([1, 1, 2, 7]))
+
+    def route(self, request, replicas):
+        total = np.zeros(len(replicas))
+        for i, column in enumerate(replicas.columns()):
+            total = total + np.round(w[i] * getattr(replicas, column.name), 3)
+        for i, column in enumerate(request.columns(), 25):
+            total = total + np.round(w[i] * getattr(request, column.name), 3)
+        total = np.round(total * (1 + np.arange(len(replicas)) % 3))
+        usable = (replicas.healthy == 1) & (replicas.role != 2)
+        order = np.argsort(np.where(usable, total, np.inf), kind="stable")
+        return order[0] if probes == 1 else np.tile(order, 3)[:probes]
+
+    return type("FuzzedRouter", (), {"route": route})

@@ -1,0 +1,44 @@
+"""A fleet keeps every law, and is the same whichever engine its replicas are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evaluators.evaluation import PolicyError
+from evaluators.fleet import Fleet, Loss, Member
+from evaluators.sim.cluster import simulate_fleet
+from evaluators.sim.cluster_engines import fast, plain
+from tests.sim.fleets import fuzzed_fleet, fuzzed_router
+from tests.sim.fuzzed import fuzzed_scenario
+
+COLUMNS = (
+    "arrived_ps",
+    "admitted_ps",
+    "first_token_ps",
+    "finished_ps",
+    "longest_gap_ps",
+    "preemptions",
+    "stall_ps",
+    "hit_tokens",
+    "replica",
+)
+
+
+def assert_same(one, other):
+    for name in COLUMNS:
+        assert getattr(one, name).tolist() == getattr(other, name).tolist(), name
+    assert one.rejected == other.rejected
+    assert one.questions == other.questions
+    assert sorted(one.broken_gaps_ps) == sorted(other.broken_gaps_ps)
+    assert one.iterations == other.iterations
+    assert one.end_blocks == other.end_blocks == 0
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_both_engines_make_the_same_fleet(block):
+    for seed in range(block * 50, block * 50 + 50):
+        scenario = fuzzed_fleet(seed)
+        router = fuzzed_router(seed)() if seed % 3 else None
+        runs = [simulate_fleet(scenario, router, make) for make in (fast, plain)]
+        assert_same(*runs)
