@@ -17,6 +17,8 @@ HEAVY = {
     "omegaconf": {"adrs/settings.py"},
 }
 COMPILER = "evaluators/sim/compiled/jit.py"
+OPTIONAL = {COMPILER: {"numba"}, "evaluators/workloads/servegen.py": {"pyarrow"}}
+"""Packages of extras: each is imported in one function of one file."""
 SHADOWS = {
     "adrs/llm/openai.py",
     "evaluators/sim/queue.py",
@@ -51,7 +53,7 @@ def tops(path):
 def test_the_judge_imports_numpy_and_the_standard_library_only():
     allowed = {*sys.stdlib_module_names, "numpy", "evaluators"}
     for name, path in sources("evaluators").items():
-        more = {"numba"} if name == COMPILER else set()
+        more = OPTIONAL.get(name, set())
         assert tops(path) <= allowed | more, f"{name} imports {tops(path) - allowed}"
 
 

@@ -1,4 +1,4 @@
-"""Arrival processes of mean rate 1: Poisson, Gamma and on/off bursts."""
+"""Arrival processes of mean rate 1: Poisson, Gamma, on/off bursts, at once."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -35,6 +35,15 @@ class Gamma:
         """Times, shape (n,)."""
         shape = self.cv**-2
         return np.cumsum(rng.gamma(shape, 1 / shape, n))
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """All at the start."""
+
+    def draw(self, n: int, rng: np.random.Generator) -> Times:
+        """Zeros, shape (n,)."""
+        return np.zeros(n)
 
 
 POISSON = Gamma(cv=1.0)

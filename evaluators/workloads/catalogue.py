@@ -7,6 +7,26 @@ MOONCAKE = (
     "https://raw.githubusercontent.com/kvcache-ai/Mooncake/main/FAST25-release/traces"
 )
 
+RAGPULSE = (
+    "https://raw.githubusercontent.com/flashserve/RAGPulse/"
+    "99a62769a91d5ebd17a2d4ddbbc88c1d16edc0e8/data"
+)
+NANOFLOW = (
+    "https://raw.githubusercontent.com/efeslab/Nanoflow/"
+    "a47a399e4e8c5755086a91c356274fdfbcf0cdff/datasets/traces"
+)
+VIDUR = (
+    "https://raw.githubusercontent.com/microsoft/vidur/"
+    "6d98aa8f71696520acc603d87439e77cc78160a7/data/processed_traces"
+)
+
+PROJECTS = {
+    "claude_code": "clone github.com/callanjfox/kv-cache-tester, its folder `traces`",
+    "servegen": "re-code github.com/alibaba/ServeGen as the reader's file tells",
+    "sharegpt_v3": "count the tokens of ShareGPT's turns as the reader's file tells",
+}
+"""Ways to traces that no single file of another project holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class PublicTrace:
@@ -65,7 +85,56 @@ CATALOGUE = (
         "Apache-2.0",
         "Mooncake, FAST 2025",
     ),
+    *(
+        PublicTrace(
+            name,
+            f"ragpulse/{file}",
+            f"{RAGPULSE}/{file}",
+            None,
+            "MIT",
+            "RAGPulse, arXiv 2511.12979",
+        )
+        for name, file in (
+            ("ragpulse", "0_trace.jsonl"),
+            ("ragpulse_sys_prompt", "1_sys_prompt.jsonl"),
+            ("ragpulse_passages", "2_passages.jsonl"),
+            ("ragpulse_history", "3_history.jsonl"),
+            ("ragpulse_user_input", "4_user_input.jsonl"),
+            ("ragpulse_web_search", "5_web_search.jsonl"),
+        )
+    ),
+    PublicTrace(
+        "sharegpt",
+        "nanoflow_sharegpt_lengths.csv",
+        f"{NANOFLOW}/sharegpt.csv",
+        None,
+        "Apache-2.0",
+        "NanoFlow, OSDI 2025",
+    ),
+    PublicTrace(
+        "lmsys",
+        "nanoflow_lmsys_lengths.csv",
+        f"{NANOFLOW}/lmsys.csv",
+        None,
+        "Apache-2.0",
+        "LMSYS-Chat-1M, lengths by NanoFlow",
+    ),
+    PublicTrace(
+        "arxiv_summarization",
+        "vidur_arxiv_summarization_lengths.csv",
+        f"{VIDUR}/arxiv_summarization_stats_llama2_tokenizer_filtered_v2.csv",
+        None,
+        "MIT",
+        "Vidur, MLSys 2024",
+    ),
 )
+
+
+def how_to_get(name: str) -> str:
+    """The way to a trace, as the end of a sentence that misses it."""
+    if name in {trace.name for trace in CATALOGUE}:
+        return f"get it with `adrs fetch {name}`"
+    return PROJECTS.get(name, "get it from its project")
 
 
 def public_trace(name: str) -> PublicTrace:

@@ -1,10 +1,14 @@
 """Chains of block contents: built from what was recorded, taken row by row."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from evaluators.workloads.prefixes import Ints, Prefixes
+
+MOST_BLOCKS = 2**24
+"""Blocks that one request can have: parts of an id that ``Layers`` keeps for them."""
 
 
 def prefixes_of(block_tokens: int, chains: Sequence[Sequence[int] | Ints]) -> Prefixes:
@@ -13,6 +17,34 @@ def prefixes_of(block_tokens: int, chains: Sequence[Sequence[int] | Ints]) -> Pr
     parts = [np.asarray(chain, dtype=np.int64) for chain in chains]
     ids = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
     return Prefixes(block_tokens, _ends(lengths), dense(ids))
+
+
+class Layers(NamedTuple):
+    """What requests share, columns of shape (n,).
+
+    The first ``shared_tokens`` are those of ``group``, the others, up to ``tokens``,
+    those of ``own``. A block that holds both is ``own``'s.
+    """
+
+    group: Ints
+    shared_tokens: Ints
+    own: Ints
+    tokens: Ints
+
+    def prefixes(self, block_tokens: int) -> Prefixes:
+        """Chains of the full blocks."""
+        ends, ids = self.blocks(block_tokens)
+        return Prefixes(block_tokens, ends, dense(ids))
+
+    def blocks(self, block_tokens: int) -> tuple[Ints, Ints]:
+        """Offsets and ids as in ``Prefixes``, ids equal also from call to call."""
+        lengths = self.tokens // block_tokens
+        ends = _ends(lengths)
+        place = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths)
+        is_shared = place < np.repeat(self.shared_tokens // block_tokens, lengths)
+        group, own = np.repeat(self.group, lengths), np.repeat(self.own, lengths)
+        owner = np.where(is_shared, 2 * group, 2 * own + 1)
+        return ends, owner * MOST_BLOCKS + place
 
 
 def taken(prefixes: Prefixes, rows: Ints) -> Prefixes:

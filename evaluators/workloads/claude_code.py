@@ -48,12 +48,15 @@ def build(
 ) -> ClosedLoop:
     """The recorded sessions; ``data`` is their file, or the folder it is in.
 
-    A session ends before the first request that needs more than ``most_tokens`` of
-    context. Sessions are dealt to the splits in the file's order, and to synthetic
-    tenants. Raises ``FileNotFoundError`` when missing.
+    It may also be the project's own folder of ``trace_*.json``. A session ends before
+    the first request that needs more than ``most_tokens`` of context. Sessions are
+    dealt to the splits in the files' order, and to synthetic tenants. Raises
+    ``FileNotFoundError`` when missing.
     """
     name = "kv_cache_tester_claude_code_sessions.jsonl"
-    path = find(trace, (f"{trace}.jsonl", name), data)
+    path = Path(data or ".").expanduser()
+    if not (data and any(path.glob("trace_*.json"))):
+        path = find(trace, (f"{trace}.jsonl", name), data)
     source = Recorded(path, most_tokens, tuple(zipf_shares(tenants).tolist()))
     return ClosedLoop(trace, tenants, prediction_error, BLOCK_TOKENS, source)
 
@@ -87,20 +90,22 @@ def read(path: Path) -> tuple[tuple[Call, ...], ...]:
     request that was cut off before its first token is held to have had one. Raises
     ``ValueError`` naming the session that cannot be used.
     """
-    return _parsed(stamp(path))
+    paths = sorted(path.glob("trace_*.json")) if path.is_dir() else [path]
+    return _parsed(tuple(map(stamp, paths)))
 
 
 @lru_cache(maxsize=2)
-def _parsed(file: Stamp) -> tuple[tuple[Call, ...], ...]:
+def _parsed(files: tuple[Stamp, ...]) -> tuple[tuple[Call, ...], ...]:
     found = []
-    for number, line in enumerate(lines(file.path), 1):
-        try:
-            found.append(_calls(json.loads(line)["requests"]))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(
-                f"{file.path} session {number} cannot be read: "
-                f"{type(error).__name__} {error}"
-            ) from None
+    for file in files:
+        for number, line in enumerate(lines(file.path), 1):
+            try:
+                found.append(_calls(json.loads(line)["requests"]))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise ValueError(
+                    f"{file.path} session {number} cannot be read: "
+                    f"{type(error).__name__} {error}"
+                ) from None
     return tuple(found)
 
 
@@ -124,7 +129,6 @@ def _lane(lane: int, entries: Sequence[Mapping[str, Any]], at_s: float) -> list[
         end = begin + float(entry.get("api_time", 0.0))
         if "api_time" not in entry and "think_time" in later:
             end = max(begin, at_s + float(later["t"]) - float(later["think_time"]))
-        runs = entry["hash_runs"]
         calls.append(
             Call(
                 lane,
@@ -134,10 +138,21 @@ def _lane(lane: int, entries: Sequence[Mapping[str, Any]], at_s: float) -> list[
                 int(entry["in"]),
                 max(1, int(entry["out"])),
                 "tool_result" in entry["input_types"],
-                tuple(zip(runs[::2], runs[1::2], strict=True)),
+                _runs(entry),
             )
         )
     return calls
+
+
+def _runs(entry: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+    """First ids and counts of runs, which a file may have spelled out."""
+    if "hash_runs" in entry:
+        flat = entry["hash_runs"]
+        return tuple(zip(flat[::2], flat[1::2], strict=True))
+    ids = np.array(entry["hash_ids"], dtype=np.int64)
+    starts = np.flatnonzero(np.diff(ids, prepend=-2) != 1)
+    counts = np.diff(starts, append=len(ids))
+    return tuple(zip(ids[starts].tolist(), counts.tolist(), strict=True))
 
 
 def _fitting(calls: Sequence[Call], most_tokens: int) -> Sequence[Call]:

@@ -16,6 +16,7 @@ from evaluators.workloads.annotations import (
     prompt_classes,
     zipf_shares,
 )
+from evaluators.workloads.catalogue import how_to_get
 from evaluators.workloads.chains import taken
 from evaluators.workloads.prefixes import Prefixes
 from evaluators.workloads.trace import PS_PER_S, Ints, Trace
@@ -125,8 +126,8 @@ def find(name: str, files: tuple[str, ...], data: str | None) -> Path:
         if candidate.is_file():
             return candidate
     raise FileNotFoundError(
-        f"no trace {name}: {files[0]} is not in {root}; get it with `adrs fetch {name}`"
-        " or name its file or folder with workload.data=PATH"
+        f"no trace {name}: {files[0]} is not in {root}; {how_to_get(name)}, or name "
+        "its file or folder with workload.data=PATH"
     )
 
 

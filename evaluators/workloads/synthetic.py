@@ -16,6 +16,7 @@ from evaluators.workloads.annotations import (
     zipf_shares,
 )
 from evaluators.workloads.arrivals import POISSON, Arrivals, Gamma, OnOff
+from evaluators.workloads.generated import WHOLE_RATE_PER_S, WHOLE_REQUESTS
 from evaluators.workloads.lengths import (
     CODE,
     CONVERSATION,
@@ -27,9 +28,6 @@ from evaluators.workloads.trace import Ints, Trace
 from evaluators.workloads.workload import check_draw
 
 COMPONENTS: tuple[Component, ...] = (CONVERSATION, CODE, DOCUMENT, REASONING)
-WHOLE_REQUESTS = 20_000
-WHOLE_RATE_PER_S = 5.53
-"""Rate of the Azure 2023 conversation trace, at which ``whole`` draws."""
 
 
 @dataclass(frozen=True, slots=True)

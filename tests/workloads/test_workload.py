@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluators.workloads.catalogue import CATALOGUE
+from evaluators.workloads.catalogue import CATALOGUE, PROJECTS, how_to_get
 from evaluators.workloads.classes import CLASSES
 from evaluators.workloads.workload import build_workload, kinds
 
@@ -18,8 +18,11 @@ def keys(path):
     return dict(re.findall(r"^(\w+): ([^ ]+)", line)[0] for line in lines[1:])
 
 
-def test_every_file_that_can_build_is_a_kind():
-    assert kinds() == ("azure", "mooncake", "synthetic")
+def test_every_file_that_can_build_is_a_kind_and_can_be_chosen():
+    files = Path(__file__).parents[2].glob("evaluators/workloads/*.py")
+    built = sorted(f.stem for f in files if "\ndef build(" in f.read_text())
+    assert kinds() == tuple(built)
+    assert {keys(path)["kind"] for path in CONF} == set(kinds())
 
 
 @pytest.mark.parametrize("path", CONF, ids=lambda path: path.stem)
@@ -31,14 +34,17 @@ def test_a_section_names_exactly_the_options_of_its_kind(path):
     assert set(section) == set(signature(build).parameters)
 
 
-def test_every_recorded_section_has_a_public_trace_of_its_name():
-    recorded = {path.stem for path in CONF if "trace" in keys(path)}
-    assert recorded == {trace.name for trace in CATALOGUE}
+def test_every_recorded_section_tells_where_its_trace_is_to_be_had():
+    recorded = {keys(path)["trace"] for path in CONF if "trace" in keys(path)}
+    fetched = {trace.name for trace in CATALOGUE}
+    assert recorded - fetched <= set(PROJECTS)
+    assert {name for name in fetched if not name.startswith("ragpulse_")} <= recorded
+    assert all(how_to_get(name).endswith(f"fetch {name}`") for name in fetched)
 
 
 def test_an_unknown_kind_and_an_unknown_option_are_refused_with_the_known():
     with pytest.raises(
-        ValueError, match="unknown workload kind 'nosuch'; there are az"
+        ValueError, match="unknown workload kind 'nosuch'; there are ag"
     ):
         build_workload("nosuch", {})
     with pytest.raises(ValueError, match="no option 'rate'; it has tenants, arrivals"):
