@@ -8,6 +8,7 @@ import numpy as np
 
 from evaluators.calibration.step_time import StepTime
 from evaluators.fleet import Fleet
+from evaluators.host_memory import HostMemory
 from evaluators.workloads.trace import Trace
 
 Split = Literal["train", "validation", "held_out"]
@@ -38,6 +39,7 @@ class Deployment:
     whole prompt would fit. ``prefix_caching`` keeps the blocks of finished requests
     until their memory is needed. ``parents_outlive_children`` evicts only blocks that
     no block in memory continues, as a radix tree does; vLLM's pool does not.
+    ``host_memory`` keeps the KV of preempted requests; without it they recompute.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Deployment:
     reserve_full_prompt: bool = True
     prefix_caching: bool = False
     parents_outlive_children: bool = False
+    host_memory: HostMemory | None = None
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` naming the first size below 1."""
@@ -57,6 +60,11 @@ class Deployment:
                     f"deployment {self.name}: {name} is {getattr(self, name)}; "
                     "expected at least 1"
                 )
+        if self.host_memory and self.prefix_caching:
+            raise ValueError(
+                f"deployment {self.name}: host memory beside prefix caching is not "
+                "modelled; choose one"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

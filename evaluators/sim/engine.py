@@ -21,6 +21,7 @@ from evaluators.sim.reference import simulate_plainly
 from evaluators.sim.run import Run
 from evaluators.sim.running import RunningSet, Step
 from evaluators.sim.scheduler import Scheduler
+from evaluators.sim.swapping import simulate_with_host
 from evaluators.workloads.trace import FOREVER_PS as FOREVER
 from evaluators.workloads.trace import PS_PER_S
 
@@ -32,6 +33,8 @@ def simulate(scenario: Scenario, policy: object) -> Run:
     order of magnitude. Whole plans and policies asked in every iteration take the plain
     path. Raises ``PolicyError`` for a policy's fault.
     """
+    if scenario.deployment.host_memory:
+        return simulate_with_host(scenario, policy)
     hooks = Policy(policy)
     if hooks.schedule or hooks.ask == 0:
         return simulate_plainly(scenario, policy, skips=hooks.ask != 0)

@@ -30,6 +30,17 @@ HOOKS = (
         "when an allocation would fail",
     ),
     Hook(
+        "preempt_mode",
+        ("running", "engine"),
+        "modes",
+        "What becomes of the KV of requests that were just preempted, shape (n,): 0 "
+        "recompute it, 1 move it to host memory, 2 move it there and keep the copy "
+        "when the request is back, so that the next time only what is new is moved. "
+        "The rows are the victims, as they were. 1 without this hook.",
+        "after victim_key, once the victims of a step are known, on an engine with "
+        "host memory; one without recomputes",
+    ),
+    Hook(
         "token_budget",
         ("engine",),
         "count",
@@ -51,8 +62,9 @@ HOOKS = (
         "grants",
         "The whole plan: (tokens per waiting row, tokens per running row). A granted "
         "request computes up to that many tokens in each step (1 when decoding), 0 "
-        "leaves it out, -1 preempts a running one. What does not fit is not admitted. "
-        "Used instead of all other hooks.",
+        "leaves it out. -1 preempts a running one, whose KV is recomputed; -2 moves "
+        "its KV to host memory, -3 also keeps the copy (see preempt_mode). What does "
+        "not fit is not admitted. Used instead of all other hooks.",
         "at the same points as admit_key; the plan stands until the next",
     ),
 )
@@ -101,6 +113,7 @@ class Policy:
         "answers_admission",
         "ask",
         "holds_back",
+        "preempt_mode",
         "prompt_cap",
         "questions",
         "schedule",
@@ -113,6 +126,7 @@ class Policy:
         self.questions = 0
         self.admit_key: Callable[..., Any] | None = _hook(policy, "admit_key")
         self.victim_key: Callable[..., Any] | None = _hook(policy, "victim_key")
+        self.preempt_mode: Callable[..., Any] | None = _hook(policy, "preempt_mode")
         self.token_budget: Callable[..., Any] | None = _hook(policy, "token_budget")
         self.prompt_cap: Callable[..., Any] | None = _hook(policy, "prompt_cap")
         self.schedule: Callable[..., Any] | None = _hook(policy, "schedule")
@@ -159,6 +173,13 @@ class Policy:
         keys = self._call(hook, view, engine)
         return checked_keys(keys, len(view), _name(hook))
 
+    def modes(self, victims: Running, engine: Engine) -> list[int]:
+        """Checked modes of preempted requests; moved to the host without the hook."""
+        if self.preempt_mode is None:
+            return [1] * len(victims)
+        answer = self._call(self.preempt_mode, victims, engine)
+        return checked_modes(answer, len(victims))
+
     def plan(self, waiting: Waiting, running: Running, engine: Engine) -> Plan:
         """Checked grants of the level-2 hook."""
         assert self.schedule is not None
@@ -202,13 +223,21 @@ def checked_count(value: object, hook: str) -> int:
     return int(number)
 
 
+def checked_modes(answer: object, rows: int) -> list[int]:
+    """``answer`` as modes 0 to 2, one a row; raises ``PolicyError`` "decision"."""
+    modes = checked_keys(answer, rows, "preempt_mode")
+    if not np.isin(modes, (0, 1, 2)).all():
+        raise PolicyError("decision", f"preempt_mode returned {modes}; modes are 0..2")
+    return [int(mode) for mode in modes]
+
+
 def checked_plan(answer: object, waiting: int, running: int) -> Plan:
     """``answer`` as a ``Plan`` of these sizes; raises ``PolicyError`` "decision"."""
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise PolicyError(
             "decision", "schedule must return (waiting grants, running grants)"
         )
-    sizes = zip(answer, (waiting, running), (0, -1), strict=True)
+    sizes = zip(answer, (waiting, running), (0, -3), strict=True)
     return Plan(*(_grants(part, rows, least) for part, rows, least in sizes))
 
 

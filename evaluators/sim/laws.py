@@ -25,6 +25,7 @@ def check(scenario: Scenario, run: Run) -> None:
         *_clock(run),
         *_memory(scenario, run),
         *_decisions(scenario, run),
+        *_copies(run),
     )
     broken = [law for law, holds in verdicts if not holds]
     if broken:
@@ -69,9 +70,10 @@ def _tokens(scenario: Scenario, run: Run) -> Verdicts:
     computed = int((steps.prefill_tokens * steps.count).sum())
     asked = int(trace.prompt_tokens[done].sum())
     computed += int(run.hit_tokens.sum())
+    recomputed = int(run.preemptions.sum()) > (run.copies.swaps if run.copies else 0)
     yield (
         "every prompt is computed or found, and only preemption does so again",
-        computed > asked if run.preemptions.any() else computed == asked,
+        computed > asked if recomputed else computed == asked,
     )
     d = scenario.deployment
     yield (
@@ -111,3 +113,9 @@ def _decisions(scenario: Scenario, run: Run) -> Verdicts:
         bool((admits == (preempts + 1) * done).all()),
     )
     yield "preemptions are counted", bool((preempts == run.preemptions).all())
+
+
+def _copies(run: Run) -> Verdicts:
+    if run.copies:
+        yield "copies keep to their link and to host memory", run.copies.kept_laws
+        yield "all host memory is free at the end", run.copies.end_blocks == 0

@@ -39,8 +39,9 @@ def form(engine: PlainEngine) -> list[tuple[Request, int]]:
         if budget <= 0 or len(engine.running) >= most.max_running:
             break
         want = engine.admit(request, request.grant, budget)
-        if want:
+        if want is not None:
             engine.waiting.remove(request)
-            work.append((request, want))
             budget -= want
+            if want:
+                work.append((request, want))
     return work

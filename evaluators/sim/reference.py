@@ -121,13 +121,17 @@ class PlainEngine:
             return False
         self._arrive()
         self._ask()
-        work = plan.form(self) if self.policy.schedule else self._form()
+        work = self._form()
         if not work:
             return self._wait(limit)
         if self.skips and limit == FOREVER:
             skip_equal_steps(self, work)
         duration = self.scenario.step_time.duration_ps(batch(work))
-        return self._land(self.now_ps + duration, work, limit)
+        return self._land(self._begins_ps() + duration, work, limit)
+
+    def _begins_ps(self) -> int:
+        """When a step that is formed by now may begin to compute."""
+        return self.now_ps
 
     def _land(self, ends_ps: int, work: Work, limit: int) -> bool:
         """End a step, or leave it pending when it ends beyond ``limit``."""
@@ -135,7 +139,7 @@ class PlainEngine:
             self.pending = ends_ps, work
             return False
         self.pending = None
-        self._compute(work)
+        self._compute(work, ends_ps)
         return True
 
     def _wait(self, limit: int) -> bool:
@@ -208,7 +212,9 @@ class PlainEngine:
             self.waiting.sort(key=lambda request: self.keys[request.row])
 
     def _form(self) -> Work:
-        """Who computes how many tokens, by ranks and caps."""
+        """Who computes how many tokens: by the plan, or by ranks and caps."""
+        if self.policy.schedule:
+            return plan.form(self)
         alone = len(self.waiting) + len(self.running) == 1
         cap = 0 if alone else self.cap
         if self.policy.victim_key:
@@ -223,10 +229,11 @@ class PlainEngine:
             if self.running and self.keys.get(request.row) == INFINITY:
                 break
             want = self.admit(request, cap, budget)
-            if not want:
+            if want is None:
                 break
             del self.waiting[0]
-            work.append((request, want))
+            if want:
+                work.append((request, want))
             budget -= want
         return work
 
@@ -242,7 +249,7 @@ class PlainEngine:
         while at < len(self.running) and budget > 0:
             request = self.running[at]
             want = min(wants[id(request)], budget)
-            if want <= 0:
+            if want <= 0 or request.ready_ps > self.now_ps:
                 at += 1
                 continue
             while not self._allocate(request, want):
@@ -261,6 +268,7 @@ class PlainEngine:
         need, budget = 0, self.budget
         for request in self.running:
             want = min(capped(request.goal - request.computed, cap), budget)
+            want *= request.ready_ps <= self.now_ps
             need += self.blocks(request.computed + want) - self._held_blocks(request)
             budget -= want
         if need <= self.free or self.policy.victim_key is None:
@@ -270,10 +278,10 @@ class PlainEngine:
         order = np.argsort(keys, kind="stable")
         self.running = [self.running[i] for i in order]
 
-    def admit(self, request: Request, cap: int, budget: int) -> int:
+    def admit(self, request: Request, cap: int, budget: int) -> int | None:
         """Let a waiting request run if its memory is free.
 
-        Returns the tokens it computes in this step, 0 if it stays where it is.
+        Returns the tokens it computes in this step, None if it stays where it is.
         """
         hit, idle = self.cache.hits(request.row, request.goal) if self.cache else (0, 0)
         done = hit * self.scenario.deployment.block_tokens
@@ -282,18 +290,22 @@ class PlainEngine:
         if self.scenario.deployment.reserve_full_prompt:
             need = self.blocks(request.goal) - hit
         if need + idle > self.free:
-            return 0
+            return None
         if self.cache:
             self.cache.admit(request.row, hit, self.now_ps)
             self.free = self.cache.free
         request.computed = done
         self.ledger.hit_tokens[request.row] += done
         self._allocate(request, want)
+        self._enter(request)
+        return want
+
+    def _enter(self, request: Request) -> None:
+        """A waiting request whose memory is taken runs from now on."""
         self.running.append(request)
         if self.ledger.admitted_ps[request.row] < 0:
             self.ledger.admitted_ps[request.row] = self.now_ps
         self.record.decisions.append(Decision(self.now_ps, "admit", request.row))
-        return want
 
     def _allocate(self, request: Request, want: int) -> bool:
         need = self.blocks(request.computed + want) - self._held_blocks(request)
@@ -333,11 +345,10 @@ class PlainEngine:
         self.panel.update(request.row, request.generated, blocks, request.last_token_ps)
         self.dirty = True
 
-    def _compute(self, work: Work) -> None:
-        step = batch(work)
-        duration = self.scenario.step_time.duration_ps(step)
-        start, self.now_ps = self.now_ps, self.now_ps + duration
-        self.last_step_ps = duration
+    def _compute(self, work: Work, ends_ps: int) -> None:
+        step, start = batch(work), self.now_ps
+        self.now_ps, self.last_step_ps = ends_ps, ends_ps - start
+        duration = self.last_step_ps
         gaps = emitted = 0
         for request, tokens in work:
             decoding = request.decoding

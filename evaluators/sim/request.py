@@ -12,7 +12,10 @@ from evaluators.workloads.trace import PS_PER_S
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """Progress of one request; ``goal`` is the token count its next emission needs."""
+    """Progress of one request; ``goal`` is the token count its next emission needs.
+
+    A running request computes nothing before ``ready_ps``.
+    """
 
     row: int
     goal: int
@@ -23,6 +26,7 @@ class Request:
     decoding: bool = False
     last_token_ps: int = -1
     arrived_ps: int = -1
+    ready_ps: int = 0
     grant: int = 0
 
     def repeat(self, steps: int, now_ps: int) -> None:

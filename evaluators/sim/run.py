@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from evaluators.sim.swap import Copies
 from evaluators.views import Ints
 
 
@@ -45,7 +46,8 @@ class Run:
     its admissions. A rejected request (larger than the whole KV memory, or following
     one) has -1 everywhere and is in ``rejected``. ``broken_gaps_ps`` are the gaps that
     are not one step long (across a preemption or a pause). ``steps`` are those of all
-    engines, ``steps_of`` those of each, ``replica`` says which engine finished it.
+    engines, ``steps_of`` those of each, ``replica`` says which engine finished it;
+    ``copies`` what went to host memory and back, None if there is none.
     """
 
     arrived_ps: Ints
@@ -65,6 +67,7 @@ class Run:
     end_blocks: int
     steps_of: tuple[Steps, ...] = ()
     replica: Ints | None = None
+    copies: Copies | None = None
 
     @property
     def iterations(self) -> int:

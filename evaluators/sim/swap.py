@@ -124,7 +124,7 @@ class Swap:
         copy = self._copies[row]
         copy.is_away = False
         start = max(copy.arrived_ps, self._vacant_ps(free_blocks, now_ps))
-        runs = self._places.runs(row)
+        runs = _leading(self._places.runs(row), copy.blocks)
         sent = self._link.send(self._pieces(runs), start, BACK)
         copy.landed_ps = sent.done_ps
         if sent.start_ps > now_ps:
@@ -226,3 +226,12 @@ class Swap:
                 break
             at, held = done_ps, held - blocks
         return at
+
+
+def _leading(runs: list[int], blocks: int) -> list[int]:
+    """The runs of the first so many blocks."""
+    found = []
+    for run in runs:
+        found.append(min(run, blocks))
+        blocks -= found[-1]
+    return [run for run in found if run]

@@ -1,0 +1,140 @@
+"""The plain engine with host memory: what is preempted need not be computed again.
+
+A victim's KV moves to the host, unless the policy has it recomputed or there is no
+room. The request then waits like any other one; when it is admitted, its KV moves back
+and it goes on where it was. ``swap.py`` says what the steps wait for.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from evaluators.scenario import Scenario
+from evaluators.sim.arrivals import Arrivals
+from evaluators.sim.hooks import Policy
+from evaluators.sim.ledger import Ledger
+from evaluators.sim.reference import PlainEngine, Work
+from evaluators.sim.request import Request, capped
+from evaluators.sim.run import Run
+from evaluators.sim.swap import Swap
+from evaluators.views import Running
+
+
+def simulate_with_host(scenario: Scenario, policy: object) -> Run:
+    """Serve a scenario whose deployment has host memory, a step at a time."""
+    engine = SwappingEngine(scenario, Policy(policy))
+    engine.serve(Arrivals(scenario))
+    return engine.result()
+
+
+class Victim(NamedTuple):
+    """A request that was preempted in this step, and what it had computed.
+
+    ``mode`` is what a plan said, as ``preempt_mode`` returns it; None if nothing.
+    """
+
+    request: Request
+    computed: int
+    mode: int | None
+
+
+class SwappingEngine(PlainEngine):
+    """A plain engine whose preempted requests keep their KV in host memory.
+
+    Equal steps are not skipped.
+    """
+
+    def __init__(
+        self, scenario: Scenario, policy: Policy, ledger: Ledger | None = None
+    ) -> None:
+        super().__init__(scenario, policy, ledger)
+        where = scenario.deployment
+        assert where.host_memory is not None
+        self.swap = Swap(where.host_memory, where.kv_blocks, where.block_tokens)
+        self._overlaps = where.host_memory.overlaps
+        self._victims: list[Victim] = []
+
+    def result(self) -> Run:
+        """See ``PlainEngine``; with what was copied."""
+        return replace(super().result(), copies=self.swap.result())
+
+    def next_event_ps(self) -> int | None:
+        """See ``PlainEngine``; the landing of a copy is an event, too."""
+        landings = [r.ready_ps for r in self.running if r.ready_ps > self.now_ps]
+        event = super().next_event_ps()
+        return min([*landings, *([] if event is None else [event])], default=None)
+
+    def preempt(self, request: Request) -> None:
+        """See ``PlainEngine``; what becomes of its KV is decided in ``_settle``."""
+        mode = -1 - request.grant if request.grant < 0 else None
+        self._victims.append(Victim(request, request.computed, mode))
+        super().preempt(request)
+
+    def admit(self, request: Request, cap: int, budget: int) -> int | None:
+        """See ``PlainEngine``; KV in the host is moved back instead of recomputed."""
+        self._settle()
+        done = self.swap.holds(request.row)
+        if not done:
+            return super().admit(request, cap, budget)
+        left = request.goal - done
+        want = 0 if self._overlaps else min(capped(left, cap), budget)
+        need = self.blocks(done + want)
+        if self.scenario.deployment.reserve_full_prompt:
+            need = self.blocks(request.goal)
+        if need > self.free:
+            return None
+        self._allocate(request, done + want)
+        request.computed = done
+        request.decoding = left == 1 and request.generated > 0
+        landed = self.swap.back(request.row, self.free, self.now_ps)
+        request.ready_ps = landed if self._overlaps else self.now_ps
+        self._enter(request)
+        return want
+
+    def _begins_ps(self) -> int:
+        return self.swap.begins_ps(self.free, self.now_ps)
+
+    def _form(self) -> Work:
+        work = super()._form()
+        self._settle()
+        return work
+
+    def _allocate(self, request: Request, want: int) -> bool:
+        need = self.blocks(request.computed + want) - self._held_blocks(request)
+        if not super()._allocate(request, want):
+            return False
+        self.swap.take(request.row, need)
+        return True
+
+    def _release(self, request: Request) -> None:
+        super()._release(request)
+        if request.generated == request.output:
+            self.swap.drop(request.row)
+        else:
+            self.swap.leave(request.row, self.now_ps)
+
+    def _settle(self) -> None:
+        """Decide what becomes of the KV of those who were preempted since."""
+        victims, self._victims = self._victims, []
+        if not victims:
+            return
+        modes = [victim.mode for victim in victims]
+        if not self.policy.schedule:
+            view = self._victims_view(victims)
+            modes = list(self.policy.modes(view, self.engine_view()))
+        for victim, mode in zip(victims, modes, strict=True):
+            row, now = victim.request.row, self.now_ps
+            if mode == 0:
+                self.swap.drop(row)
+            else:
+                self.swap.out(row, victim.computed, now, keep=mode == 2)
+
+    def _victims_view(self, victims: list[Victim]) -> Running:
+        requests = [victim.request for victim in victims]
+        computed = [victim.computed for victim in victims]
+        return self.panel.running(
+            [r.row for r in requests],
+            computed,
+            [self.blocks(tokens) for tokens in computed],
+            [r.generated for r in requests],
+            [r.last_token_ps for r in requests],
+        )
