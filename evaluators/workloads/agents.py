@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.workloads.annotations import PREDICTION_ERROR, zipf_shares
-from evaluators.workloads.chains import Layers
-from evaluators.workloads.generated import WHOLE_REQUESTS, check_shares, check_sizes
+from evaluators.workloads.generated import check_shares, check_sizes
 from evaluators.workloads.prefixes import Ints
 from evaluators.workloads.sessions import ClosedLoop, Part, Session, seconds_ps
 
 BLOCK_TOKENS = 16
+WHOLE_REQUESTS = 2_000
+"""In ``whole``: contexts are long."""
+
 PREFIX_TOKENS = 13_100
 """Tools and system prompt, the same in all sessions of a user: 10.5k + 2.6k tokens, the
 medians that kv-cache-tester states."""
@@ -74,7 +76,7 @@ def build(
 
 @dataclass(frozen=True, slots=True)
 class Agents:
-    """Endless new sessions; "whole" has 20,000 requests."""
+    """Endless new sessions; "whole" has 2,000 requests."""
 
     most_tokens: int
     requests: float
@@ -84,13 +86,15 @@ class Agents:
 
     def __call__(self, part: Part, rng: np.random.Generator) -> Iterator[Session]:
         """Sessions in the order in which they start."""
-        left, number = (WHOLE_REQUESTS if part == "whole" else 1 << 62), 0
+        left = WHOLE_REQUESTS if part == "whole" else 1 << 62
+        base = len(self.shares) * (self.prefix_tokens // BLOCK_TOKENS)
         while left > 0:
-            session = self._session(number, rng)
+            session = self._session(base, rng)
             yield session.first(left)
-            left, number = left - len(session.after), number + 1
+            left -= len(session.after)
+            base += max(map(len, session.chains))
 
-    def _session(self, number: int, rng: np.random.Generator) -> Session:
+    def _session(self, base: int, rng: np.random.Generator) -> Session:
         tenant = int(rng.choice(len(self.shares), p=self.shares))
         sizes = LogNormal(self.requests, REQUESTS_SIGMA).draw(1, rng)
         prompts, outputs = self._lengths(max(1, round(float(sizes[0]))), rng)
@@ -101,11 +105,10 @@ class Agents:
         waits[0] = 0.0
         # A chain goes on through the output that the next request begins with.
         covered = prompts + np.append(outputs[:-1], 0)
-        column = np.ones(n, dtype=np.int64)
-        layers = Layers(
-            tenant * column, self.prefix_tokens * column, number * column, covered
-        )
-        ends, ids = layers.blocks(BLOCK_TOKENS)
+        n_shared = self.prefix_tokens // BLOCK_TOKENS
+        shared = tenant * n_shared + np.arange(n_shared)
+        own = base + np.arange(int(covered.max()) // BLOCK_TOKENS - n_shared)
+        ids = np.concatenate((shared, own))
         return Session(
             tenant,
             prompts,
@@ -113,7 +116,7 @@ class Agents:
             np.arange(n) - 1,
             seconds_ps(waits.tolist()),
             is_tool.astype(np.int64),
-            tuple(np.split(ids, ends[1:-1])),
+            tuple(ids[:blocks] for blocks in (covered // BLOCK_TOKENS).tolist()),
         )
 
     def _lengths(self, n: int, rng: np.random.Generator) -> tuple[Ints, Ints]:

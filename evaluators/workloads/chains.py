@@ -13,10 +13,16 @@ MOST_BLOCKS = 2**24
 
 def prefixes_of(block_tokens: int, chains: Sequence[Sequence[int] | Ints]) -> Prefixes:
     """Prefixes of one chain of ids a request, renumbered by first appearance."""
+    found = joined(block_tokens, chains)
+    return Prefixes(block_tokens, found.offsets, dense(found.ids))
+
+
+def joined(block_tokens: int, chains: Sequence[Sequence[int] | Ints]) -> Prefixes:
+    """Prefixes of one chain of ids a request, ids as they are."""
     lengths = np.array([len(chain) for chain in chains], dtype=np.int64)
     parts = [np.asarray(chain, dtype=np.int64) for chain in chains]
     ids = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
-    return Prefixes(block_tokens, _ends(lengths), dense(ids))
+    return Prefixes(block_tokens, _ends(lengths), ids)
 
 
 class Layers(NamedTuple):
@@ -33,18 +39,13 @@ class Layers(NamedTuple):
 
     def prefixes(self, block_tokens: int) -> Prefixes:
         """Chains of the full blocks."""
-        ends, ids = self.blocks(block_tokens)
-        return Prefixes(block_tokens, ends, dense(ids))
-
-    def blocks(self, block_tokens: int) -> tuple[Ints, Ints]:
-        """Offsets and ids as in ``Prefixes``, ids equal also from call to call."""
         lengths = self.tokens // block_tokens
         ends = _ends(lengths)
         place = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths)
         is_shared = place < np.repeat(self.shared_tokens // block_tokens, lengths)
         group, own = np.repeat(self.group, lengths), np.repeat(self.own, lengths)
         owner = np.where(is_shared, 2 * group, 2 * own + 1)
-        return ends, owner * MOST_BLOCKS + place
+        return Prefixes(block_tokens, ends, dense(owner * MOST_BLOCKS + place))
 
 
 def taken(prefixes: Prefixes, rows: Ints) -> Prefixes:

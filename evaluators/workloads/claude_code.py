@@ -124,7 +124,7 @@ def _lane(lane: int, entries: Sequence[Mapping[str, Any]], at_s: float) -> list[
     Where no time of service was recorded, the next request's pause tells the end.
     """
     calls: list[Call] = []
-    for entry, later in zip(entries, [*entries[1:], {}], strict=True):
+    for entry, later in zip(entries, [*entries, {}][1:], strict=True):
         begin = at_s + float(entry["t"])
         end = begin + float(entry.get("api_time", 0.0))
         if "api_time" not in entry and "think_time" in later:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from evaluators.workloads.annotations import PREDICTION_ERROR, zipf_shares
-from evaluators.workloads.chains import Layers
 from evaluators.workloads.prefixes import Ints
 from evaluators.workloads.recorded import Stamp, lines, stamp
 from evaluators.workloads.replay import SPLIT_SPANS, find
@@ -59,31 +58,31 @@ class Conversations:
         found = read(self.path)
         low, high = (0.0, 1.0) if part == "whole" else SPLIT_SPANS[part]
         chosen = np.arange(round(low * len(found)), round(high * len(found)))
+        base = 0
         for index in rng.permutation(chosen).tolist():
             prompts, outputs = found[index]
             n = int(np.sum(prompts + outputs <= self.most_tokens))
             if n:
-                yield self._session(index, prompts[:n], outputs[:n], rng)
+                yield self._session(base, prompts[:n], outputs[:n], rng)
+                base += int(prompts[n - 1] + outputs[n - 1]) // BLOCK_TOKENS + 1
 
     def _session(
-        self, number: int, prompts: Ints, outputs: Ints, rng: np.random.Generator
+        self, base: int, prompts: Ints, outputs: Ints, rng: np.random.Generator
     ) -> Session:
         n = len(prompts)
         waits = self.think_s * np.exp(THINK_SIGMA * rng.standard_normal(n))
         waits[0] = 0.0
-        nothing = np.zeros(n, dtype=np.int64)
         # A chain goes on through the output that the next request begins with.
         covered = prompts + np.append(outputs[:-1], 0)
-        layers = Layers(nothing, nothing, nothing + number, covered)
-        ends, ids = layers.blocks(BLOCK_TOKENS)
+        ids = base + np.arange(int(covered.max()) // BLOCK_TOKENS)
         return Session(
             int(rng.choice(len(self.shares), p=self.shares)),
             prompts,
             outputs,
             np.arange(n) - 1,
             seconds_ps(waits.tolist()),
-            nothing,
-            tuple(np.split(ids, ends[1:-1])),
+            np.zeros(n, dtype=np.int64),
+            tuple(ids[:blocks] for blocks in (covered // BLOCK_TOKENS).tolist()),
         )
 
 

@@ -118,16 +118,19 @@ class Clients:
     @property
     def n_tenants(self) -> int:
         """See ``Workload``."""
+        return int(self.active().client.max()) + 1
+
+    def active(self) -> Windows:
+        """Active windows of all clients; raises ``ValueError`` where there is none."""
         model, arrivals, _ = self.tables
-        return int(_windows(arrivals, model).client.max()) + 1
+        return _windows(arrivals, model)
 
     def draw(
         self, split: Split, seed: int, rate_per_s: float, n_requests: int
     ) -> Trace:
         """See ``Workload``."""
         check_draw(rate_per_s, n_requests)
-        model, arrivals, lengths = self.tables
-        active = _windows(arrivals, model)
+        active, lengths = self.active(), self.tables[2]
         random = {
             purpose: stream(seed, self.name, split, purpose)
             for purpose in ("window", "arrivals", "lengths", "class", "prediction")
@@ -158,7 +161,7 @@ class Clients:
 
     def whole(self, seed: int) -> Trace:
         """20,000 requests of the train split, at the recorded rate in the mean."""
-        active = _windows(self.tables[1], self.tables[0])
+        active = self.active()
         n_windows = int(active.window.max()) + 1
         rate = float(active.rate_per_s.sum()) / n_windows
         return self.draw("train", seed, rate, WHOLE_REQUESTS)

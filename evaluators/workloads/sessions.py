@@ -9,7 +9,7 @@ import numpy as np
 from evaluators.rng import stream
 from evaluators.scenario import Split
 from evaluators.workloads.annotations import paced_ps, predicted, prompt_classes
-from evaluators.workloads.chains import prefixes_of, taken
+from evaluators.workloads.chains import joined, taken
 from evaluators.workloads.prefixes import Ints, Sessions
 from evaluators.workloads.trace import PS_PER_S, Trace
 from evaluators.workloads.workload import check_draw
@@ -127,7 +127,7 @@ class ClosedLoop:
             predicted_tokens=guesses[order],
             tenant=np.repeat(tenants, sizes)[order],
             slo_class=classes[order],
-            prefixes=taken(prefixes_of(self.block_tokens, chains), order),
+            prefixes=taken(joined(self.block_tokens, chains), order),
             sessions=_relations(sessions, sizes, order),
         )
 

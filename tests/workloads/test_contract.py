@@ -131,9 +131,7 @@ def test_sessions_follow_rows_that_begin_with_what_they_continue(workload, kind)
         assert np.array_equal(trace.prefixes.chain(row)[: len(begun)], begun)
 
 
-def test_the_whole_is_a_trace_too(workload, kind):
-    if kind == "agents":
-        pytest.skip("twenty thousand requests of forty thousand tokens take a second")
+def test_the_whole_is_a_trace_too(workload):
     trace = workload.whole(0)
     assert len(trace) >= N
     assert trace.prefixes is None or second_predecessor(trace.prefixes) is None
