@@ -54,15 +54,32 @@ def utility_bound(scenario: Scenario) -> float:
     The least of three: every request alone on an idle engine; all prefills competing
     for machine time; all whole requests competing for it.
     """
-    n = len(scenario.trace)
     table = tables(scenario)
     options = [work(scenario, table, price) for price in prices(table)]
     first = options[0].prefill_s
     whole = max((w.prefill_s + w.answer_s for w in options), key=np.sum)
-    total = 0.0
+    return competing_bound(scenario, options[0], first, whole)
+
+
+def alone_bound(scenario: Scenario, least: Work) -> float:
+    """Upper bound of the mean utility where no request is in another's way."""
+    asks = _asks(scenario, least, np.arange(len(scenario.trace)))
+    return float(_divided(asks, asks.first_s, asks.rest_s).mean())
+
+
+def competing_bound(
+    scenario: Scenario, least: Work, first: Floats, whole: Floats
+) -> float:
+    """Upper bound of the mean utility where requests compete for machine time.
+
+    ``first`` and ``whole`` are the seconds of machine time, shape (n,), that each
+    request takes at least up to its first and to its last token; ``least`` says how
+    long it takes at least when alone.
+    """
+    n, total = len(scenario.trace), 0.0
     for start in range(0, n, BLOCK_REQUESTS):
         rows = np.arange(start, min(n, start + BLOCK_REQUESTS))
-        asks = _asks(scenario, options[0], rows)
+        asks = _asks(scenario, least, rows)
         slots = _slots(asks)
         total += min(
             transport_bound(first_values(asks, slots), first[rows], slots),

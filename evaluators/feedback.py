@@ -82,7 +82,7 @@ def _story(
     text = (
         f"Request {row} ({service.name}, prompt {trace.prompt_tokens[row]}, output "
         f"{trace.output_tokens[row]}, predicted {trace.predicted_tokens[row]}, arrived "
-        f"{trace.arrived_ps[row] / PS_PER_S:.2f} s): "
+        f"{run.arrived_ps[row] / PS_PER_S:.2f} s): "
     )
     if row in run.rejected:
         return text + "refused, larger than the whole KV memory."
@@ -102,7 +102,7 @@ def _story(
 
 def _decisions(scenario: Scenario, run: Run, row: int) -> str:
     """How long it waited, who overtook it, and when it was preempted."""
-    arrived_ps = int(scenario.trace.arrived_ps[row])
+    arrived_ps = int(run.arrived_ps[row])
     admitted_ps = int(run.admitted_ps[row])
     waited_s = (admitted_ps - arrived_ps) / PS_PER_S
     overtook = [

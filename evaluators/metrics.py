@@ -56,17 +56,22 @@ class Terms(NamedTuple):
 
 
 def objectives(scenario: Scenario) -> Objectives:
-    """What each request was promised, and when it is given up."""
+    """What each request was promised, and when it is given up.
+
+    Never with sessions: who is slow there delays its own next requests.
+    """
     table = np.array([(c.ttft_s, c.tpot_s, c.gap_s) for c in scenario.classes])
     ttft_s, tpot_s, gap_s = table[scenario.trace.slo_class].T
     cut_off_s = scenario.trace.duration_s + CUT_OFF_TTFTS * ttft_s
+    if scenario.trace.sessions is not None:
+        cut_off_s = np.full(len(ttft_s), np.inf)
     return Objectives(ttft_s, tpot_s, gap_s, cut_off_s)
 
 
 def latencies(scenario: Scenario, run: Run) -> Latencies:
     """Latencies of every request."""
     trace = scenario.trace
-    arrived_s = trace.arrived_ps / PS_PER_S
+    arrived_s = run.arrived_ps / PS_PER_S
     cut_off_s = objectives(scenario).cut_off_s
     first_s = _or_cut_off(run.first_token_ps, cut_off_s)
     finished_s = _or_cut_off(run.finished_ps, cut_off_s)
@@ -137,7 +142,7 @@ def _totals(scenario: Scenario, run: Run) -> dict[str, float]:
     trace = scenario.trace
     factors = terms(scenario, run)
     attained = worth(factors) >= 1.0
-    span_ps = max(int(run.finished_ps.max()), int(trace.arrived_ps[-1]), 1)
+    span_ps = max(int(run.finished_ps.max()), int(run.arrived_ps.max()), 1)
     span_s = span_ps / PS_PER_S
     done = run.finished_ps >= 0
     return {

@@ -63,8 +63,13 @@ def tables(scenario: Scenario) -> Tables:
 
 
 def most_decodes(scenario: Scenario) -> int:
-    """Requests that could decode in one step: slots, tokens and prompts in memory."""
+    """Requests that could decode in one step: slots, tokens and prompts in memory.
+
+    Prompts may share all of their memory where prefixes are cached.
+    """
     engine = scenario.deployment
+    if engine.prefix_caching:
+        return min(engine.max_running, engine.max_step_tokens)
     blocks = np.sort(scenario.blocks_for(scenario.trace.prompt_tokens))
     fitting = int(np.sum(np.cumsum(blocks) <= engine.kv_blocks))
     return max(1, min(engine.max_running, engine.max_step_tokens, fitting))
@@ -95,16 +100,16 @@ def work(scenario: Scenario, table: Tables, price: Prices) -> Work:
     step, trace = scenario.step_time, scenario.trace
     prompt = trace.prompt_tokens.astype(np.float64)
     later = (trace.output_tokens - 1).astype(np.float64)
-    token_ps = price.prompt_ps + step.prefill_token_ps
-    prefill = token_ps * prompt + step.prefill_work_ps * prompt**2
+    each_ps = price.prompt_ps + step.prefill_token_ps
+    prefill = each_ps * prompt + step.prefill_work_ps * prompt**2
     context_ps = float(table.context_ps[1:].min())
-    first = _first_ps(step, table, prompt)
-    answer = _answer_ps(prompt, later, token_ps, (price.answer_ps, context_ps))
+    first = first_ps(step, table, prompt)
+    answer = _answer_ps(prompt, later, each_ps, (price.answer_ps, context_ps))
     return Work(
         prefill / PS_PER_S,
         answer / PS_PER_S,
         first / PS_PER_S,
-        later * np.minimum(_token_ps(step, table, prompt), first) / PS_PER_S,
+        later * np.minimum(token_ps(step, table, prompt), first) / PS_PER_S,
     )
 
 
@@ -133,7 +138,7 @@ def _sum_of_known(prompt: Floats, tokens: Floats) -> Floats:
     return tokens * prompt + tokens * (tokens + 1) / 2
 
 
-def _first_ps(step: StepTime, table: Tables, prompt: Floats) -> Floats:
+def first_ps(step: StepTime, table: Tables, prompt: Floats) -> Floats:
     """Least time that the steps of a whole prompt take, however it is chunked.
 
     A chunk of k tokens takes at least g(k), the cheapest step of k tokens or more, so
@@ -147,7 +152,7 @@ def _first_ps(step: StepTime, table: Tables, prompt: Floats) -> Floats:
     return prompt * token_ps + step.prefill_work_ps * prompt**2
 
 
-def _token_ps(step: StepTime, table: Tables, prompt: Floats) -> Floats:
+def token_ps(step: StepTime, table: Tables, prompt: Floats) -> Floats:
     """Least duration of a step that decodes a request, at its shortest context."""
     shared = float(table.tokens_ps[1:].min() + table.decodes_ps[1:].min())
     per_context = float(table.context_ps[1:].min()) + step.longest_context_ps

@@ -1,16 +1,11 @@
 """A fleet keeps every law, and is the same whichever engine its replicas are."""
 
-from dataclasses import replace
-
-import numpy as np
 import pytest
 
-from evaluators.evaluation import PolicyError
-from evaluators.fleet import Fleet, Loss, Member
 from evaluators.sim.cluster import simulate_fleet
 from evaluators.sim.cluster_engines import fast, plain
+from evaluators.sim.laws import check
 from tests.sim.fleets import fuzzed_fleet, fuzzed_router
-from tests.sim.fuzzed import fuzzed_scenario
 
 COLUMNS = (
     "arrived_ps",
@@ -42,3 +37,4 @@ def test_both_engines_make_the_same_fleet(block):
         router = fuzzed_router(seed)() if seed % 3 else None
         runs = [simulate_fleet(scenario, router, make) for make in (fast, plain)]
         assert_same(*runs)
+        check(scenario, runs[0])
