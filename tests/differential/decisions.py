@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from evaluators.scenario import Scenario
+from evaluators.sim.arrivals import Arrivals
+from evaluators.sim.cache_plain import Block, PlainCache
 from evaluators.sim.hooks import Policy
 from evaluators.sim.reference import PlainEngine
 
@@ -21,11 +24,28 @@ evicted, in order; rows that finish at its end."""
 Steps = list[dict[str, Any]]
 
 
+class WatchedCache(PlainCache):
+    """The plain cache, noting what it evicts."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        trace = scenario.trace
+        super().__init__(scenario.deployment, trace.prefixes, len(trace))
+        self.evicted: list[int] = []
+
+    def victim(self, now_ps: int) -> Block:
+        block = super().victim(now_ps)
+        if block.content is not None:
+            self.evicted.append(block.content)
+        return block
+
+
 class Watched(PlainEngine):
     """The plain engine, noting its decisions of each step as the driver does."""
 
-    def __init__(self, scenario, policy: Policy) -> None:
-        super().__init__(scenario, policy)
+    def __init__(self, scenario: Scenario, policy: Policy) -> None:
+        caches = scenario.deployment.prefix_caching
+        self.watched = WatchedCache(scenario) if caches else None
+        super().__init__(scenario, policy, cache=self.watched)
         self.noted: Steps = []
         self._n_decisions = 0
 
@@ -39,18 +59,19 @@ class Watched(PlainEngine):
             "work": [[request.row, tokens] for request, tokens in work],
             "preempted": preempted,
             "admitted": [[r.row, r.computed] for r, _ in work if r.row in admitted],
-            "evicted": [],
+            "evicted": self.watched.evicted if self.watched else [],
         }
+        if self.watched:
+            self.watched.evicted = []
         super()._compute(work)
         finished = [r.row for r, _ in work if r.generated == r.output]
         self.noted.append(note | {"ends_ps": self.now_ps, "finished": finished})
 
 
-def ours(scenario, policy: object) -> Steps:
+def ours(scenario: Scenario, policy: object) -> Steps:
     """Decisions of our plain engine."""
     engine = Watched(scenario, Policy(policy))
-    while engine.advance():
-        pass
+    engine.serve(Arrivals(scenario))
     return engine.noted
 
 

@@ -52,11 +52,11 @@ def scenario(seed: int, **deployment: int | bool) -> Scenario:
 
 
 def _prefixes(rng: np.random.Generator, trace: Trace) -> Prefixes:
-    """A tree: most requests continue an earlier one's prompt, or its output, too."""
+    """A tree: most requests continue an earlier one's prompt."""
     chains: list[list[int]] = []
     fresh = 0
     for row in range(ROWS):
-        most = int(trace.prompt_tokens[row] + trace.output_tokens[row]) // BLOCK_TOKENS
+        most = int(trace.prompt_tokens[row]) // BLOCK_TOKENS
         chain: list[int] = []
         if chains and rng.random() < 0.7:
             earlier = chains[int(rng.integers(max(0, row - 40), row))]

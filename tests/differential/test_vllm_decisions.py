@@ -71,8 +71,8 @@ SEEDS = (1, 2, 3)
 
 Case = tuple[str, str, bool, bool, int]
 CASES: list[Case] = [
-    *product(list(POLICIES)[:4], MEMORY, (False,), (False, True), SEEDS),
-    *product(SHIPPED, ("tight",), (False,), (False, True), SEEDS[:1]),
+    *product(list(POLICIES)[:4], MEMORY, (False, True), (False, True), SEEDS),
+    *product(SHIPPED, ("tight",), (False, True), (False, True), SEEDS[:1]),
 ]
 
 
@@ -121,7 +121,9 @@ def test_vllm_decides_as_we_do_in_every_step(theirs, case):
         assert total(steps, "preempted") >= 50
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if not c[2]], ids=lambda case: "-".join(map(str, case))
+)
 def test_the_fast_engine_decides_as_vllm_does(theirs, case):
     served, policy = job(case)
     run, steps = simulate(served, loaded(policy)), theirs[case]

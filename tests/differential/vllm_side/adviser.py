@@ -52,6 +52,7 @@ class Adviser:
         self._panel = Panel(scenario)
         self._tenant = scenario.trace.tenant.tolist()
         self._prompt = scenario.trace.prompt_tokens.tolist()
+        self._arrived: dict[int, tuple[int, int]] = {}
         self._last_token_ps = [-1] * len(scenario.trace)
         self._served = [[0] * n_tenants(scenario) for _ in range(2)]
         self._keys: dict[int, float] = {}
@@ -59,9 +60,10 @@ class Adviser:
 
     # -- what happened -------------------------------------------------------------
 
-    def arrive(self, row: int) -> None:
-        """A request came."""
-        self._panel.show(row)
+    def arrive(self, row: int, arrived_ps: int) -> None:
+        """A request came at that time."""
+        self._panel.show(row, arrived_ps)
+        self._arrived[row] = arrived_ps, row
         self._dirty = True
 
     def preempt(self, row: int, generated: int) -> None:
@@ -105,7 +107,7 @@ class Adviser:
         self._keys = {}
         if not (ranked or policy.sizes_steps):
             return None
-        rows = sorted(waiting)
+        rows = sorted(waiting, key=self._arrived.__getitem__)
         view = self._panel.waiting(rows) if ranked else None
         answer = policy.admission(view, self._engine(waiting, running, free))
         if answer.budget is not None:

@@ -1,39 +1,40 @@
 """Hears from vLLM's block pool which contents it gives up."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
+from vllm.v1.core.block_pool import BlockPool
 from vllm.v1.core.kv_cache_utils import KVCacheBlock, get_block_hash
+from vllm.v1.request import Request
 
-from tests.differential.vllm_side.contents import Contents
-
-if TYPE_CHECKING:
-    from tests.differential.vllm_side.policy_scheduler import PolicyScheduler
+from evaluators.scenario import Scenario
+from evaluators.sim.cache_contents import Contents
 
 
 class Evictions:
     """Sits where vLLM's pool has its metrics; lists what was evicted, in order."""
 
-    def __init__(self, contents: Contents, scheduler: "PolicyScheduler") -> None:
-        self._contents, self._scheduler = contents, scheduler
-        self._known: dict[bytes, tuple[int, int]] = {}
+    def __init__(self, scenario: Scenario, pool: BlockPool) -> None:
+        trace, block_tokens = scenario.trace, scenario.deployment.block_tokens
+        self._contents = Contents(trace.prefixes, len(trace), block_tokens)
+        self._learned: dict[int, int] = {}
+        self._known: dict[bytes, int] = {}
         self._evicted: list[bytes] = []
-        scheduler.kv_cache_manager.block_pool.metrics_collector = self
+        pool.metrics_collector = self
 
-    def drain(self) -> list[tuple[int, int]]:
-        """Contents evicted since the last call (see ``Contents.block``)."""
-        self._learn()
+    def learn(self, requests: Iterable[Request]) -> None:
+        """Note what the block hashes of these requests stand for."""
+        for request in requests:
+            row, hashes = int(request.request_id), request.block_hashes
+            start = self._learned.get(row, 0)
+            contents = self._contents.between(row, start, len(hashes))
+            self._known.update(zip(hashes[start:], contents, strict=True))
+            self._learned[row] = len(hashes)
+
+    def drain(self) -> list[int]:
+        """Contents evicted since the last call, as our cache numbers them."""
         evicted = [self._known[key] for key in self._evicted]
         self._evicted.clear()
         return evicted
-
-    def _learn(self) -> None:
-        """Note what the hashes of the requests stand for, while vLLM has them."""
-        block_tokens = self._scheduler.block_size
-        for name, request in self._scheduler.requests.items():
-            for index, key in enumerate(request.block_hashes):
-                if key not in self._known:
-                    content = self._contents.block(int(name), index, block_tokens)
-                    self._known[key] = content
 
     def on_block_evicted(self, block: KVCacheBlock) -> None:
         """A block is taken for something else; its old contents, if any, are lost."""

@@ -12,6 +12,7 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request
 
+from evaluators.workloads.trace import PS_PER_S
 from tests.differential.vllm_side.adviser import Adviser, Progress
 
 
@@ -60,7 +61,8 @@ class PolicyScheduler(Scheduler):
     def add_request(self, request: Request) -> None:
         """A request arrives, which is a decision point."""
         super().add_request(request)
-        self.adviser.arrive(row_of(request))
+        arrived_ps = round(request.arrival_time * PS_PER_S)
+        self.adviser.arrive(row_of(request), arrived_ps)
 
     def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
         """Ask the policy what is due, then form vLLM's step."""

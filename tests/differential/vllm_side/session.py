@@ -1,6 +1,6 @@
 """One job on one vLLM scheduler, from the first arrival to the last token."""
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from vllm.sampling_params import SamplingParams
@@ -12,13 +12,14 @@ from vllm.v1.request import Request
 
 from evaluators.calibration.step_time import Batch
 from evaluators.load import load_policy
+from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.hooks import HOOKS, Policy
-from evaluators.sim.panel import oversized
+from evaluators.workloads.trace import PS_PER_S
 from tests.differential.vllm_side.adviser import Adviser, Time
-from tests.differential.vllm_side.contents import Contents
 from tests.differential.vllm_side.evictions import Evictions
 from tests.differential.vllm_side.job import Job, Json
 from tests.differential.vllm_side.policy_scheduler import PolicyScheduler, row_of
+from tests.differential.vllm_side.tokens import Tokens
 
 
 class Session:
@@ -29,10 +30,12 @@ class Session:
         self._scheduler, self._scenario = scheduler, job.scenario
         self._time = Time()
         scheduler.obey(Adviser(job.scenario, Policy(policy), self._time))
-        self._contents = Contents(job.scenario.trace)
+        self._tokens = Tokens(job.scenario.trace)
         self._hasher = _hasher(job.scenario.deployment.block_tokens)
-        self._evictions = Evictions(self._contents, scheduler)
-        self._arrivals = self._first_arrivals()
+        self._evictions = Evictions(job.scenario, scheduler.kv_cache_manager.block_pool)
+        self._sessions = Arrivals(job.scenario)
+        self._arrivals = list(self._sessions.first)
+        heapify(self._arrivals)
         self._steps: list[Json] = []
 
     def run(self) -> list[Json]:
@@ -42,27 +45,19 @@ class Session:
             if not scheduler.has_unfinished_requests():
                 time.now_ps = max(time.now_ps, self._arrivals[0][0])
             while self._arrivals and self._arrivals[0][0] <= time.now_ps:
-                scheduler.add_request(self._request(heappop(self._arrivals)[1]))
+                scheduler.add_request(self._request(*heappop(self._arrivals)))
             self._step()
         return self._steps
 
-    def _first_arrivals(self) -> list[tuple[int, int]]:
-        """(arrival, row) of the requests that wait for no other, as a heap."""
-        trace, refused = self._scenario.trace, set(oversized(self._scenario))
-        rows = [row for row in range(len(trace)) if row not in refused]
-        if trace.sessions is not None:
-            rows = [row for row in rows if trace.sessions.after[row] < 0]
-        return [(int(trace.arrived_ps[row]), row) for row in rows]
-
-    def _request(self, row: int) -> Request:
+    def _request(self, arrived_ps: int, row: int) -> Request:
         trace = self._scenario.trace
         limits = SamplingParams(max_tokens=int(trace.output_tokens[row]))
         return Request(
             request_id=str(row),
-            prompt_token_ids=self._contents.tokens(row)[: trace.prompt_tokens[row]],
+            prompt_token_ids=self._tokens.of(row)[: trace.prompt_tokens[row]],
             sampling_params=limits,
             pooling_params=None,
-            arrival_time=float(row),
+            arrival_time=arrived_ps / PS_PER_S,
             block_hasher=self._hasher,
         )
 
@@ -83,13 +78,16 @@ class Session:
             "preempted": list(scheduler.waiting.preempted),
             "admitted": admitted,
         }
+        self._evictions.learn(request for request, _ in work)
+        note["evicted"] = self._evictions.drain()
         time.last_step_ps = self._duration_ps(work)
         time.now_ps = note["ends_ps"] = time.now_ps + time.last_step_ps
         scheduler.update_from_output(decision, self._output(decision))
-        note["evicted"] = self._evictions.drain()
         note["finished"] = [row_of(r) for r, _ in work if r.is_finished()]
-        self._follow(note["finished"])
         self._steps.append(note)
+        for row in note["finished"]:
+            for follower in self._sessions.after(row, time.now_ps):
+                heappush(self._arrivals, follower)
 
     def _duration_ps(self, work: list[tuple[Request, int]]) -> int:
         decoding = self._scheduler.adviser.decoding
@@ -113,23 +111,13 @@ class Session:
         for name in names:
             request = self._scheduler.requests[name]
             is_last = request.num_computed_tokens == request.num_tokens
-            tokens = self._contents.tokens(int(name))
+            tokens = self._tokens.of(int(name))
             sampled.append([tokens[request.num_tokens]] if is_last else [])
         return ModelRunnerOutput(
             req_ids=names,
             req_id_to_index={name: i for i, name in enumerate(names)},
             sampled_token_ids=sampled,
         )
-
-    def _follow(self, finished: list[int]) -> None:
-        """Let the requests come that waited for these."""
-        sessions = self._scenario.trace.sessions
-        if sessions is None:
-            return
-        for row in finished:
-            for after in (sessions.after == row).nonzero()[0].tolist():
-                at_ps = self._time.now_ps + int(sessions.wait_ps[after])
-                heappush(self._arrivals, (at_ps, after))
 
 
 def _hasher(block_tokens: int) -> Any:

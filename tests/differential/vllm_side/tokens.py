@@ -5,7 +5,7 @@ import numpy as np
 from evaluators.workloads.trace import Trace
 
 
-class Contents:
+class Tokens:
     """Whole token sequences, prompt and output, of the rows of a trace.
 
     The tokens of a block that the trace names are all its id, so that equal ids after
@@ -18,7 +18,7 @@ class Contents:
         self._first_own = int(prefixes.ids.max(initial=-1)) + 1 if prefixes else 0
         self._sequences: dict[int, list[int]] = {}
 
-    def tokens(self, row: int) -> list[int]:
+    def of(self, row: int) -> list[int]:
         """Tokens of the prompt and of the whole output to come."""
         if row not in self._sequences:
             self._sequences[row] = self._sequence(row)
@@ -33,7 +33,3 @@ class Contents:
             tokens[: len(named)] = named
         sequence: list[int] = tokens.tolist()
         return sequence
-
-    def block(self, row: int, index: int, block_tokens: int) -> tuple[int, int]:
-        """What the block holds: one of its tokens, and its place in the sequence."""
-        return self.tokens(row)[index * block_tokens], index
