@@ -7,9 +7,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
-
-import numpy as np
+from typing import Any, NamedTuple, cast
 
 from adrs.zygote import Process
 from evaluators import frames
@@ -17,9 +15,9 @@ from evaluators.child import FAILURES
 from evaluators.confine import Limits
 from evaluators.evaluation import FailureKind, PolicyError
 from evaluators.manners import Manner, heard
+from evaluators.mirror import Teller
 from evaluators.problem import Hook, arguments
-from evaluators.view_kinds import KINDS
-from evaluators.views import Engine, EngineFacts, Parts, Requests, Table, table_of
+from evaluators.views import Parts
 
 TICK_S = 0.05
 """How often the limits are checked while no answer comes."""
@@ -138,9 +136,11 @@ class RemotePolicy:
         has, manner = _start_reply(answer, hooks, manners)
         vars(self).update(manner)
         self._conversation = conversation
-        self._facts: EngineFacts | None = None
+        self._teller = Teller()
         self._is_told = False
-        self._hooks = {hook.name: (1 << i, hook) for i, hook in enumerate(hooks)}
+        self._bits = {hook.name: 1 << i for i, hook in enumerate(hooks)}
+        self._hooks = {hook.name: hook for hook in hooks}
+        self._questions: dict[tuple[str, ...], Question] = {}
         for hook, is_there in zip(hooks, has, strict=True):
             if is_there:
                 setattr(self, hook.name, self._calling(hook))
@@ -152,21 +152,8 @@ class RemotePolicy:
 
         ``views`` holds what the hooks are given, by name.
         """
-        asked = [self._hooks[name] for name in names]
-        hooks = [hook for _, hook in asked]
-        subject = " and ".join(names)
-        payload = self._payload(hooks, views)
-        kind = frames.FIRST_HOOK + sum(bit for bit, _ in asked)
-        answer = self._conversation.ask(subject, kind, payload)
-        self._is_told = False
-        sizes = [_ANSWER_PARTS.get(hook.returns, 1) for hook in hooks]
-        if len(answer) != sum(sizes):
-            raise PolicyError(
-                "protocol",
-                f"{subject}: {len(answer)} arrays came; expected {sum(sizes)}",
-            )
-        parts = iter(answer)
-        return [_taken(parts, size) for size in sizes]
+        question = self._question(tuple(names))
+        return self._ask(question, [views[name] for name in question.arguments])
 
     def finish(self) -> None:
         """Hear of what the policy was told last; raises what it raised over it."""
@@ -174,56 +161,69 @@ class RemotePolicy:
             self._is_told = False
             self._conversation.ask("the policy", frames.SYNC, b"")
 
+    def _question(self, names: tuple[str, ...]) -> "Question":
+        found = self._questions.get(names)
+        if found is None:
+            hooks = [self._hooks[name] for name in names]
+            sizes = [_ANSWER_PARTS.get(hook.returns, 1) for hook in hooks]
+            found = self._questions[names] = Question(
+                " and ".join(names),
+                frames.FIRST_HOOK + sum(self._bits[name] for name in names),
+                arguments(hooks),
+                sizes,
+                sum(sizes),
+            )
+        return found
+
+    def _ask(self, question: "Question", views: Sequence[Any]) -> list[object]:
+        told = self._teller.told(question.arguments, views)
+        answer = self._conversation.ask(question.subject, question.kind, told)
+        self._is_told = False
+        if len(answer) != question.n_arrays:
+            raise PolicyError(
+                "protocol",
+                f"{question.subject}: {len(answer)} arrays came; "
+                f"expected {question.n_arrays}",
+            )
+        parts = iter(answer)
+        return [_taken(parts, size) for size in question.sizes]
+
     def _calling(self, hook: Hook) -> Callable[..., Any]:
-        def called(*views: object) -> object:
-            given = dict(zip(hook.arguments, views, strict=True))
-            if hook.returns != "nothing":
-                return self.ask_together((hook.name,), given)[0]
-            self._tell(hook, given)
-            return None
+        if hook.returns == "nothing":
+            return self._telling(hook)
+        question = self._question((hook.name,))
 
-        called.__name__ = hook.name
-        return called
+        def asked(*views: object) -> object:
+            return self._ask(question, views)[0]
 
-    def _tell(self, hook: Hook, views: Mapping[str, Any]) -> None:
-        payload = self._payload([hook], views)
-        kind = frames.FIRST_TOLD + self._hooks[hook.name][0]
-        self._conversation.tell(hook.name, kind, payload)
-        self._is_told = True
+        asked.__name__ = hook.name
+        return asked
 
-    def _payload(self, hooks: Sequence[Hook], views: Mapping[str, Any]) -> bytes:
-        self._send_facts(views)
-        return frames.pack(_parts({name: views[name] for name in arguments(hooks)}))
+    def _telling(self, hook: Hook) -> Callable[..., None]:
+        kind = frames.FIRST_TOLD + self._bits[hook.name]
 
-    def _send_facts(self, views: Mapping[str, Any]) -> None:
-        engine = views.get("engine")
-        if isinstance(engine, Engine) and engine.facts is not self._facts:
-            self._facts = engine.facts
-            payload = frames.pack(engine.facts)
-            self._conversation.tell("the policy", frames.FACTS, payload)
+        def told(*views: object) -> None:
+            payload = self._teller.told(hook.arguments, views)
+            self._conversation.tell(hook.name, kind, payload)
+            self._is_told = True
+
+        told.__name__ = hook.name
+        return told
+
+
+class Question(NamedTuple):
+    """What is the same each time that some hooks are asked together."""
+
+    subject: str
+    kind: int
+    arguments: tuple[str, ...]
+    sizes: list[int]
+    n_arrays: int
 
 
 def over_cpu_limit(limits: Limits, subject: str = "the policy") -> str:
     """Message of a failure by CPU time; says the limit, as the use varies by run."""
     return f"{subject}: used more than {limits.cpu_s:g} s of CPU time on a scenario"
-
-
-def _parts(views: Mapping[str, Any]) -> Parts:
-    tables: list[Table] = []
-    parts: list[Any] = []
-    for name, view in views.items():
-        if name not in KINDS:
-            # Anything but a plain float would be another thing in the two processes.
-            assert type(view) is float, f"{name} is {view!r}; expected a float"
-            parts.append(np.array(view))
-            continue
-        if isinstance(view, Requests):
-            tables.append(table_of(view))
-        parts += view.parts()
-    if tables:
-        assert all(table is tables[0] for table in tables), "views of several tables"
-        parts[:0] = tables[0].drain()
-    return tuple(parts)
 
 
 def _taken(parts: Iterator[Any], size: int) -> object:

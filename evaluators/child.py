@@ -12,6 +12,7 @@ import json
 import re
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn, get_args
 
 import numpy as np
@@ -22,16 +23,16 @@ from evaluators.confine import POLICY_DESCRIPTOR
 from evaluators.evaluation import FailureKind, PolicyError
 from evaluators.load import described, hooks_of, load_policy
 from evaluators.manners import Manner, told
+from evaluators.mirror import Mirror
 from evaluators.problem import Hook, arguments, numbers
-from evaluators.view_kinds import KINDS, is_of_requests
-from evaluators.views import Engine, EngineFacts, Parts, Requests, Table
+from evaluators.views import Parts
 
 __all__ = ["FAILURES", "Child", "load_policy", "serve"]
 
 MAX_OUTPUT_CHARS = 1 << 20
 FAILURES = get_args(FailureKind)
 
-_TABLE_PARTS = 3
+_NOTHING = frames.pack(())
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
 
@@ -67,7 +68,7 @@ class Reply(NamedTuple):
 
 def expects_answer(kind: int) -> bool:
     """Whether the engine waits for an answer to a frame of this kind."""
-    return kind != frames.FACTS and not (frames.FIRST_TOLD <= kind < frames.FIRST_HOOK)
+    return not frames.FIRST_TOLD <= kind < frames.FIRST_HOOK
 
 
 def _reply(child: "Child", frame: frames.Frame, starved: bytes) -> Reply:
@@ -90,28 +91,29 @@ def _failure(kind: FailureKind, message: str) -> bytes:
     return bytes([FAILURES.index(kind)]) + plain.encode(errors="replace")
 
 
+class Call(NamedTuple):
+    """One hook to be called in answer to a question, with which of its arguments."""
+
+    hook: Hook
+    call: Callable[..., Any]
+    arguments: tuple[int, ...]
+
+
 class Child:
-    """The policy with its mirror of the engine's table, between two questions."""
+    """The policy with its mirror of what the engine has told, between two questions."""
 
     def __init__(self) -> None:
         self.asked = ""
         self._hooks: list[Hook] = []
-        self._calls: dict[str, Any] = {}
-        self._table = Table(64)
-        self._facts: EngineFacts | None = None
+        self._calls: dict[str, Callable[..., Any]] = {}
+        self._mirror = Mirror()
+        self._plans: dict[int, tuple[tuple[str, ...], list[Call]]] = {}
 
     def reply(self, frame: frames.Frame) -> bytes:
         """Payload of the answer to a frame; raises what the policy raises."""
         if frame.kind >= frames.FIRST_TOLD:
-            first = frames.FIRST_TOLD if frame.kind < frames.FIRST_HOOK else 0
-            bits = frame.kind - (first or frames.FIRST_HOOK)
-            asked = [hook for i, hook in enumerate(self._hooks) if bits >> i & 1]
-            return self._answer(asked, frames.unpack(frame.payload))
-        if frame.kind == frames.FACTS:
-            self._facts = EngineFacts(*frames.unpack(frame.payload))
-        elif frame.kind == frames.START:
-            return self._start(frame.payload)
-        return frames.pack(())
+            return self._answer(frame)
+        return self._start(frame.payload) if frame.kind == frames.START else _NOTHING
 
     def _start(self, payload: bytes) -> bytes:
         """Load the policy; say which hooks it has and how to ask it."""
@@ -124,40 +126,34 @@ class Child:
         found = hooks_of(policy, self._hooks)
         self._calls = {name: getattr(policy, name) for name in found}
         has = np.array([hook.name in found for hook in self._hooks], dtype=np.int64)
-        return frames.pack((has, told(policy, [Manner(*m) for m in start["manners"]])))
+        manners = [Manner(*manner) for manner in start["manners"]]
+        return frames.pack((has, told(policy, manners)))
 
-    def _answer(self, asked: list[Hook], parts: Parts) -> bytes:
+    def _answer(self, frame: frames.Frame) -> bytes:
         self.asked = ""
-        views = self._views(arguments(asked), parts)
+        names, calls = self._plans.get(frame.kind) or self._planned(frame.kind)
+        views = self._mirror.views(names, frame.payload)
         answers: list[NDArray[Any]] = []
-        for hook in asked:
+        for hook, call, given in calls:
             self.asked = hook.name
-            given = [views[name] for name in hook.arguments]
-            answers += _plain(hook, self._calls[hook.name](*given))
+            answers += _plain(hook, call(*[views[i] for i in given]))
         return frames.pack(answers)
 
-    def _views(self, names: tuple[str, ...], parts: Parts) -> dict[str, Any]:
-        at = 0
-        if any(map(is_of_requests, names)):
-            at = _TABLE_PARTS
-            self._table.apply(parts[:at])
-        views: dict[str, Any] = {}
-        for name in names:
-            size = KINDS[name].n_parts if name in KINDS else 1
-            views[name] = self._view(name, parts[at : at + size])
-            at += size
-        return views
-
-    def _view(self, name: str, parts: Parts) -> object:
-        kind = KINDS.get(name)
-        if kind is None:
-            return float(parts[0])
-        if kind is Engine:
-            assert self._facts is not None, "a question came before the facts"
-            return Engine.from_parts(self._facts, parts)
-        if issubclass(kind, Requests):
-            return kind.from_parts(self._table, parts)
-        return kind.from_parts(parts)
+    def _planned(self, kind: int) -> tuple[tuple[str, ...], list[Call]]:
+        is_told = kind < frames.FIRST_HOOK
+        bits = kind - (frames.FIRST_TOLD if is_told else frames.FIRST_HOOK)
+        asked = [hook for i, hook in enumerate(self._hooks) if bits >> i & 1]
+        names = arguments(asked)
+        calls = [
+            Call(
+                hook,
+                self._calls[hook.name],
+                tuple(names.index(name) for name in hook.arguments),
+            )
+            for hook in asked
+        ]
+        self._plans[kind] = names, calls
+        return names, calls
 
 
 def _plain(hook: Hook, answer: object) -> Parts:
@@ -181,6 +177,8 @@ def _numbers(name: str, value: object) -> NDArray[Any]:
     array = numbers(value, name)
     if array.ndim > 2 or array.size * 16 > frames.MAX_ANSWER_BYTES:
         raise PolicyError("decision", f"{name} returned shape {array.shape}")
+    if array.dtype.char in "ld":
+        return array
     exact = array.dtype.kind in "bi" or array.dtype.itemsize < 8
     whole = exact and array.dtype.kind != "f"
     return array.astype(np.int64 if whole else np.float64, copy=False)

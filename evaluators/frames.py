@@ -10,7 +10,7 @@ import functools
 import math
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ MAX_QUESTION_BYTES = 1 << 28
 MAX_ANSWER_BYTES = 1 << 24
 MAX_ARRAYS = 64
 
-ANSWER, ERROR, START, FACTS, SYNC = 0, 1, 2, 3, 4
+ANSWER, ERROR, START, SYNC = 0, 1, 2, 3
 FIRST_TOLD = 1 << 14
 FIRST_HOOK = 1 << 15
 """Kinds of frames; a question to hooks i and j is ``FIRST_HOOK + 2**i + 2**j``.
@@ -34,7 +34,8 @@ MAX_HOOKS = 14
 
 _HEADER = struct.Struct("<QII")
 _SHAPES = tuple(struct.Struct(f"<Q{4 * n}I") for n in range(MAX_ARRAYS + 1))
-_CODES = {"i": 0, "f": 1}
+_TYPES = (np.dtype(np.int64), np.dtype(np.float64))
+_CODES = {kind.char: code for code, kind in enumerate(_TYPES)}
 
 
 class FrameError(Exception):
@@ -90,10 +91,9 @@ class Channel:
         nonce, kind, size = _HEADER.unpack_from(packet)
         if size > self._max_bytes:
             raise FrameError(f"a frame of {size} bytes; at most {self._max_bytes}")
-        missing = size + _HEADER.size - len(packet)
         payload = packet[_HEADER.size :]
-        if missing:
-            payload += self._rest(len(packet), missing)
+        if size != len(payload):
+            payload += self._rest(len(packet), size - len(payload))
         return Frame(nonce, kind, payload)
 
     def has_input(self) -> bool:
@@ -142,24 +142,19 @@ class Channel:
             return packet
 
 
-def pack(arrays: Iterable[NDArray[Any]]) -> bytes:
+def pack(arrays: Sequence[NDArray[Any]]) -> bytes:
     """Payload of up to ``MAX_ARRAYS`` int64 or float64 arrays of at most 2 dimensions.
 
     Layout: how many, then (type, dimensions, length, width) of each, then their values
     in C order; every part is a multiple of 8 bytes long.
     """
-    numbers: list[int] = []
+    numbers = [len(arrays)]
     values = [b""]
     for array in arrays:
         shape = array.shape
-        code = _CODES[array.dtype.kind]
-        if len(shape) == 1:
-            numbers += (code, 1, shape[0], 1)
-        else:
-            numbers += (code, len(shape), *shape, *(1, 1)[len(shape) :])
+        numbers += (_CODES[array.dtype.char], len(shape), *shape, 1, 1)[:4]
         values.append(array.tobytes())
-    count = len(values) - 1
-    values[0] = _SHAPES[count].pack(count, *numbers)
+    values[0] = _SHAPES[len(arrays)].pack(*numbers)
     return b"".join(values)
 
 
@@ -171,24 +166,16 @@ def unpack(payload: bytes) -> Parts:
     layout = _layout(payload[: _SHAPES[count].size], count)
     if layout.size != len(payload):
         raise FrameError(f"{len(payload)} bytes; their shapes say {layout.size}")
-    words = np.frombuffer(payload, np.int64)
-    values = (words, words.view(np.float64))
     return tuple([
-        values[code][start:end]
-        if shape is None
-        else values[code][start:end].reshape(shape)
-        for code, start, end, shape in layout.arrays
+        np.ndarray(shape, kind, payload, start) for kind, start, shape in layout.arrays
     ])
 
 
 class Layout(NamedTuple):
-    """Where the arrays of a payload are.
-
-    Each array is (type, first word, word after the last, shape unless it is flat).
-    """
+    """Bytes of a payload, and (type, first byte, shape) of each of its arrays."""
 
     size: int
-    arrays: tuple[tuple[int, int, int, tuple[int, ...] | None], ...]
+    arrays: tuple[tuple[np.dtype[Any], int, tuple[int, ...]], ...]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -196,14 +183,13 @@ def _layout(shapes: bytes, count: int) -> Layout:
     if len(shapes) < _SHAPES[count].size:
         raise FrameError(f"{len(shapes)} bytes do not hold {count} shapes")
     numbers = _SHAPES[count].unpack(shapes)
-    at = len(shapes) // 8
-    arrays: list[tuple[int, int, int, tuple[int, ...] | None]] = []
+    at = len(shapes)
+    arrays: list[tuple[np.dtype[Any], int, tuple[int, ...]]] = []
     for i in range(1, len(numbers), 4):
         code, dimensions, length, width = numbers[i : i + 4]
         shape = (length, width)[:dimensions]
         if code > 1 or dimensions > 2 or length * width != math.prod(shape):
             raise FrameError(f"array {len(arrays)} of {count} is malformed")
-        end = at + length * width
-        arrays.append((code, at, end, None if dimensions == 1 else shape))
-        at = end
-    return Layout(at * 8, tuple(arrays))
+        arrays.append((_TYPES[code], at, shape))
+        at += 8 * length * width
+    return Layout(at, tuple(arrays))

@@ -34,9 +34,8 @@ class Hook:
 
 
 def arguments(hooks: Sequence[Hook]) -> tuple[str, ...]:
-    """Names of the views that some hooks are given together, "engine" last."""
-    names = {name for hook in hooks for name in hook.arguments}
-    return tuple(sorted(names, key=lambda name: (name == "engine", name)))
+    """Names of the views that some hooks are given together, in order of mention."""
+    return tuple(dict.fromkeys(name for hook in hooks for name in hook.arguments))
 
 
 def numbers(answer: object, hook: str) -> NDArray[Any]:

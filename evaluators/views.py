@@ -5,8 +5,10 @@ view is rows of it. The trusted side sends only the rows that changed, so that t
 policy's process holds a mirror of what an engine would know by now, and nothing more.
 """
 
+import functools
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from operator import attrgetter
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,102 +72,104 @@ CLASS_COLUMNS = (
     Column("gap_s", "objective for the longest gap between tokens"),
 )
 
-_INT_INDEX = {column.name: i for i, column in enumerate(REQUEST_INTS)}
-_FLOAT_INDEX = {column.name: i for i, column in enumerate(REQUEST_FLOATS)}
-
-
-_NO_CHANGE: Parts = (
-    np.zeros(0, dtype=np.int64),
-    np.zeros((len(REQUEST_INTS), 0), dtype=np.int64),
-    np.zeros((len(REQUEST_FLOATS), 0)),
-)
+_scalars = attrgetter(*(column.name for column in ENGINE_SCALARS))
+_N_INTS = len(REQUEST_INTS)
+_N_WORDS = _N_INTS + len(REQUEST_FLOATS)
 
 
 class Table:
-    """Public facts of requests, a row each; ``changed`` lists rows not yet sent."""
+    """Public facts of requests, a row each; ``changed`` lists rows not yet sent.
 
-    __slots__ = ("changed", "floats", "ints")
+    ``words`` holds all of them as 64-bit words, shape (columns, rows); ``ints``,
+    ``floats`` and ``columns``, by name, are views of it.
+    """
+
+    __slots__ = ("changed", "columns", "floats", "ints", "words")
 
     def __init__(self, rows: int) -> None:
-        self.ints: Ints = np.zeros((len(REQUEST_INTS), rows), dtype=np.int64)
-        self.floats: Floats = np.zeros((len(REQUEST_FLOATS), rows))
         self.changed: list[int] = []
+        self._hold(np.zeros((_N_WORDS, rows), dtype=np.int64))
+
+    def _hold(self, words: Ints) -> None:
+        self.words = words
+        self.ints: Ints = words[:_N_INTS]
+        self.floats: Floats = words[_N_INTS:].view(np.float64)
+        self.columns: dict[str, NDArray[Any]] = {
+            column.name: values
+            for column, values in zip(
+                (*REQUEST_INTS, *REQUEST_FLOATS),
+                (*self.ints, *self.floats),
+                strict=True,
+            )
+        }
 
     def drain(self) -> Parts:
-        """Rows changed since the last call with their values: (rows, ints, floats)."""
-        if not self.changed:
-            return _NO_CHANGE
+        """Rows changed since the last call with their words: (rows, words)."""
         rows = np.array(self.changed, dtype=np.int64)
         self.changed.clear()
-        return rows, self.ints.take(rows, axis=1), self.floats.take(rows, axis=1)
+        return rows, self.words.take(rows, axis=1)
 
-    def apply(self, parts: Parts) -> None:
+    def apply(self, rows: Ints, words: Ints) -> None:
         """Take over what ``drain`` gave on the other side, growing as needed."""
-        rows, ints, floats = parts
-        if not rows.size:
-            return
-        # Most questions bring one row, for which plain indexing is much faster.
-        last = int(rows.max() if rows.size > 1 else rows[0])
-        where = rows if rows.size > 1 else slice(last, last + 1)
-        if last >= self.ints.shape[1]:
-            self._grow(last + 1)
-        self.ints[:, where] = ints
-        self.floats[:, where] = floats
+        self._reach(int(rows.max()))
+        self.words[:, rows] = words
 
-    def _grow(self, rows: int) -> None:
-        capacity = self.ints.shape[1]
-        extra = max(capacity, rows - capacity)
-        self.ints = np.pad(self.ints, ((0, 0), (0, extra)))
-        self.floats = np.pad(self.floats, ((0, 0), (0, extra)))
+    def apply_one(self, row: int, words: Ints) -> None:
+        """The same for a single row, several times faster; ``words`` is flat."""
+        self._reach(row)
+        self.words[:, row] = words
+
+    def _reach(self, row: int) -> None:
+        capacity = self.words.shape[1]
+        if row >= capacity:
+            self._hold(np.pad(self.words, ((0, 0), (0, max(capacity, row)))))
 
 
 class Requests:
     """Columns over some requests, shape (n,) each, read-only, gathered when asked."""
 
     own_columns: ClassVar[Sequence[Column]] = ()
-    n_parts: ClassVar[int] = 1
+    _own_index: ClassVar[dict[str, int]] = {}
 
-    def __init__(self, table: Table, rows: Ints, own: Parts = ()) -> None:
+    def __init__(
+        self, table: Table, rows: Ints, own: Sequence[NDArray[Any]] = ()
+    ) -> None:
         self._table = table
         self._rows = rows
         self._own = own
+
+    def __init_subclass__(cls) -> None:
+        """Index the columns that come with each view, instead of from the table."""
+        cls._own_index = {column.name: i for i, column in enumerate(cls.own_columns)}
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getattr__(self, name: str) -> NDArray[Any]:
-        if name in _INT_INDEX:
-            column: NDArray[Any] = self._table.ints[_INT_INDEX[name]].take(self._rows)
-        elif name in _FLOAT_INDEX:
-            column = self._table.floats[_FLOAT_INDEX[name]].take(self._rows)
+        own = self._own_index.get(name)
+        if own is not None:
+            column: NDArray[Any] = self._own[own]
         else:
-            column = self._own_column(name)
-        column.flags.writeable = False
+            values = self._table.columns.get(name)
+            if values is None:
+                raise AttributeError(
+                    f"{type(self).__name__.lower()} has no column {name!r}; it has "
+                    + ", ".join(column.name for column in self.columns())
+                )
+            column = values.take(self._rows)
+            column.setflags(write=False)
         self.__dict__[name] = column
         return column
-
-    def _own_column(self, name: str) -> NDArray[Any]:
-        for column, values in zip(self.own_columns, self._own, strict=False):
-            if column.name == name:
-                return values
-        raise AttributeError(
-            f"{type(self).__name__.lower()} has no column {name!r}; it has "
-            + ", ".join(column.name for column in self.columns())
-        )
 
     def parts(self) -> Parts:
         """The arrays that, with the table, make this view again on the other side."""
         return (self._rows, *self._own)
 
     @classmethod
-    def from_parts(cls, table: Table, parts: Parts) -> Self:
-        """Inverse of ``parts``."""
-        return cls(table, parts[0], parts[1:])
-
-    @classmethod
     def columns(cls) -> tuple[Column, ...]:
         """Every column of this view."""
-        return (*REQUEST_FLOATS, *REQUEST_INTS, *cls.own_columns)
+        shared = (*REQUEST_FLOATS, *REQUEST_INTS)
+        return (*shared, *(own for own in cls.own_columns if own not in shared))
 
 
 def table_of(view: Requests) -> Table:
@@ -185,20 +189,9 @@ class Running(Requests):
 
     own_columns = (
         *RUNNING_OWN,
-        REQUEST_INTS[_INT_INDEX["generated_tokens"]],
-        REQUEST_FLOATS[_FLOAT_INDEX["last_token_s"]],
+        *(c for c in REQUEST_INTS if c.name == "generated_tokens"),
+        *(c for c in REQUEST_FLOATS if c.name == "last_token_s"),
     )
-    n_parts = 1 + len(own_columns)
-
-    def __getattr__(self, name: str) -> NDArray[Any]:
-        if name in ("generated_tokens", "last_token_s"):
-            return self._own_column(name)
-        return super().__getattr__(name)
-
-    @classmethod
-    def columns(cls) -> tuple[Column, ...]:
-        """Every column of this view."""
-        return (*REQUEST_FLOATS, *REQUEST_INTS, *RUNNING_OWN)
 
 
 class Columns:
@@ -213,35 +206,57 @@ class Columns:
         return int(self._values.shape[1])
 
 
-class EngineFacts(NamedTuple):
+class _Facts(NamedTuple):
+    constants: Floats
+    classes: Floats
+
+
+class EngineFacts(_Facts):
     """What never changes of an engine during a scenario.
 
     ``constants`` follow ``ENGINE_CONSTANTS`` (float64), ``classes`` is (3, n_classes).
     """
 
-    constants: Floats
-    classes: Floats
+    @functools.cached_property
+    def numbers(self) -> list[float]:
+        """The constants as plain numbers."""
+        numbers: list[float] = self.constants.tolist()
+        return numbers
 
 
 class Engine:
     """Scalars of one engine, its tenants and its service classes, as of now."""
 
-    n_parts: ClassVar[int] = 2
-
-    def __init__(self, facts: EngineFacts, scalars: Floats, tenants: Ints) -> None:
+    def __init__(
+        self, facts: EngineFacts, scalars: Floats | list[float], tenants: Ints
+    ) -> None:
         self.facts = facts
-        self._scalars = scalars
-        self._tenants = tenants
-        values = self.__dict__
-        for column, value in zip(ENGINE_SCALARS, scalars.tolist(), strict=True):
-            values[column.name] = value
-        constants = facts.constants.tolist()
-        for column, value in zip(ENGINE_CONSTANTS, constants, strict=True):
-            values[column.name] = value
+        self.tenant_counts = tenants
+        numbers: list[float] = (
+            scalars if isinstance(scalars, list) else scalars.tolist()
+        )
+        # Spelled out, as this is made for every question: ENGINE_SCALARS, in order,
+        (
+            self.now_s,
+            self.free_blocks,
+            self.n_waiting,
+            self.n_running,
+            self.n_decoding,
+            self.context_tokens,
+            self.last_step_s,
+        ) = numbers
+        # and ENGINE_CONSTANTS.
+        (
+            self.total_blocks,
+            self.block_tokens,
+            self.max_running,
+            self.max_step_tokens,
+            self.prediction_error,
+        ) = facts.numbers
 
     def __getattr__(self, name: str) -> Columns:
         if name == "tenants":
-            table = Columns(TENANT_COLUMNS, self._tenants)
+            table = Columns(TENANT_COLUMNS, self.tenant_counts)
         elif name == "classes":
             table = Columns(CLASS_COLUMNS, self.facts.classes)
         else:
@@ -255,9 +270,8 @@ class Engine:
 
     def parts(self) -> Parts:
         """The arrays that, with the facts, make this view again on the other side."""
-        return self._scalars, self._tenants
+        return np.array(self.scalars()), self.tenant_counts
 
-    @classmethod
-    def from_parts(cls, facts: EngineFacts, parts: Parts) -> Self:
-        """Inverse of ``parts``."""
-        return cls(facts, *parts)
+    def scalars(self) -> list[float]:
+        """Plain numbers that follow ``ENGINE_SCALARS``."""
+        return list(_scalars(self))

@@ -19,6 +19,14 @@ from evaluators.problem import Hook
 from evaluators.problems.scheduling import MANNERS
 from evaluators.sim.hooks import HOOKS
 from evaluators.views import Engine, Running, Table, Waiting
+from evaluators.views_replicas import (
+    REPLICA_FLOATS,
+    REPLICA_INTS,
+    REQUEST_FLOATS,
+    REQUEST_INTS,
+    Replicas,
+    Request,
+)
 from tests import attacks
 from tests.attacks import OS, hook
 from tests.sandbox_problem import FACTS, HONEST, PROBLEM, exam
@@ -153,8 +161,11 @@ ANY_KIND = (
     Hook("moves", (), "pairs", "", ""),
     Hook("modes", ("running",), "modes", "", ""),
     Hook("hear", ("waiting",), "nothing", "", ""),
+    Hook("place", ("request", "replicas"), "index", "", ""),
 )
 LISTENER = """
+import numpy as np
+
 class Listener:
     pace_s, style, is_calm = 2, "late", 1
 
@@ -173,6 +184,11 @@ class Listener:
 
     def modes(self, running):
         return running.blocks_held % 2
+
+    def place(self, request, replicas):
+        age_s = replicas.report_age_s
+        assert not age_s.flags.writeable
+        return np.argsort(replicas.queued_tokens * request.now_s + age_s)
 
     def hear(self, waiting):
         self.heard += waiting.prompt_tokens.tolist()
@@ -205,6 +221,20 @@ def test_every_kind_of_answer_crosses_as_it_was_returned(listener):
     assert listener.modes(Running(table, rows, own)).tolist() == [1, 0, 1, 0]
 
 
+def test_a_view_that_stands_by_itself_crosses_as_it_is(listener):
+    request = Request(np.arange(len(REQUEST_INTS)), np.full(len(REQUEST_FLOATS), -2.0))
+    ints = np.tile(np.arange(3), (len(REPLICA_INTS), 1))
+    floats = np.tile([0.0, 0.0, 7.0], (len(REPLICA_FLOATS), 1))
+    order = listener.place(request, Replicas(ints, floats))
+    assert order.tolist() == [1, 0, 2]
+
+
+@pytest.mark.parametrize("now", [3, np.float64(3.0), None])
+def test_a_number_that_is_no_plain_float_is_our_own_error(listener, now):
+    with pytest.raises(TypeError, match="expected a view or a float"):
+        listener.number(now)
+
+
 def test_what_a_policy_is_told_reaches_it_before_the_next_question(listener):
     table = table_of(5)
     assert listener.hear(Waiting(table, np.array([2, 3]))) is None
@@ -219,7 +249,7 @@ def test_a_policy_fails_over_what_it_was_told_at_the_next_question(process):
     fails = LISTENER.replace("self.heard +=", "self.heard = 1 /")
     policy = RemotePolicy(conversation, fails, ANY_KIND)
     policy.hear(Waiting(table_of(5), np.array([1])))
-    with pytest.raises(PolicyError, match="hear: line 22: TypeError"):
+    with pytest.raises(PolicyError, match="hear: line 29: TypeError"):
         policy.finish()
 
 
