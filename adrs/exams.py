@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from adrs.workloads import configured
 from evaluators.calibration.calibration import load as load_calibration
 from evaluators.capacity import stored_capacity_per_s
+from evaluators.fleet import Fleet, Member
 from evaluators.problem import Exam, Problem
 from evaluators.problems import load as load_problem
 from evaluators.scenario import Deployment, Scenario, Split
@@ -48,7 +49,7 @@ def sitting(settings: Configured, capacities: Path) -> Sitting:
     """
     problem = settings.problem
     built = configured(settings.workload, settings.data)
-    service = _service(settings.deployment)
+    service = _service(settings.deployment, problem)
     n_requests = problem["n_requests"]
     return Sitting(
         load_problem(problem["name"]),
@@ -106,8 +107,17 @@ def _seeds_to_halve(at: Sitting) -> int:
     return seeds
 
 
-def _service(options: Mapping[str, Any]) -> Service:
+def _service(options: Mapping[str, Any], problem: Mapping[str, Any]) -> Service:
+    """What serves, as the deployment says and as far as the problem asks for it."""
     sizes = {key: value for key, value in options.items() if key != "calibration"}
+    if "prefix_caching" in problem:
+        sizes["prefix_caching"] = problem["prefix_caching"]
     calibration = load_calibration(options["calibration"])
     stamp = f"{calibration.name} ({calibration.status})"
-    return Service(Deployment(**sizes), calibration.step_time, stamp)
+    deployment, step_time = Deployment(**sizes), calibration.step_time
+    fleet = None
+    if "fleet" in problem:
+        rules = dict(problem["fleet"])
+        member = Member(deployment, step_time)
+        fleet = Fleet((member,) * rules.pop("replicas"), **rules)
+    return Service(deployment, step_time, stamp, fleet=fleet)

@@ -5,12 +5,15 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evaluators.scenario import Scenario
+from evaluators.sim.cluster import simulate_fleet
+from evaluators.sim.cluster_engines import fast
 from evaluators.sim.engine import simulate
 from evaluators.sim.run import Run
 from evaluators.splits import Plan, Service, draw_split
@@ -30,7 +33,8 @@ def capacity_per_s(workload: Workload, service: Service, n_requests: int) -> flo
     """Highest request rate at which 90 % of requests keep all objectives, to 1 %.
 
     Bisection over the rate of four fixed draws of the train split, under the engine's
-    own rules. Raises ``ValueError`` when even a request alone rarely keeps them.
+    own rules, or under its fleet's. Raises ``ValueError`` when even a request alone
+    rarely keeps them.
     """
     low, high = LEAST_PER_S, MOST_PER_S
     if attained(workload, service, n_requests, low) < ATTAINED:
@@ -55,8 +59,14 @@ def attained(
     """Share of requests that keep all objectives at a rate, by the engine's rules."""
     plan = Plan(seeds=SEARCH_SEEDS, n_requests=n_requests, regimes=(1.0,))
     scenarios = draw_split(workload, service, "train", plan, rate_per_s)
-    kept = [in_objectives(scenario, simulate(scenario, None)) for scenario in scenarios]
+    kept = [in_objectives(scenario, _served(scenario)) for scenario in scenarios]
     return float(np.concatenate(kept).mean())
+
+
+def _served(scenario: Scenario) -> Run:
+    if scenario.fleet is not None:
+        return simulate_fleet(scenario, None, fast)
+    return simulate(scenario, None)
 
 
 def in_objectives(scenario: Scenario, run: Run) -> np.ndarray:
@@ -74,7 +84,7 @@ def in_objectives(scenario: Scenario, run: Run) -> np.ndarray:
     later_tokens = trace.output_tokens - 1
     return np.asarray(
         (run.finished_ps >= 0)
-        & (run.first_token_ps - trace.arrived_ps <= ttft)
+        & (run.first_token_ps - run.arrived_ps <= ttft)
         & (run.finished_ps - run.first_token_ps <= tpot * later_tokens)
         & (run.longest_gap_ps <= gap)
     )
@@ -100,13 +110,36 @@ def stored_capacity_per_s(
 def digest(workload: Workload, service: Service, n_requests: int) -> str:
     """Hash of the searched draws, the service and the rules of the search."""
     plan = Plan(seeds=SEARCH_SEEDS, n_requests=n_requests, regimes=(1.0,))
-    hashed = hashlib.sha256(f"{ATTAINED} {PRECISION} {service!r}".encode())
+    text = f"{ATTAINED} {PRECISION} {_spelt(service)}"
+    hashed = hashlib.sha256(text.encode())
     for scenario in draw_split(workload, service, "train", plan, 1.0):
         trace = scenario.trace
-        columns = (trace.arrived_ps, trace.prompt_tokens, trace.output_tokens)
-        for column in (*columns, trace.slo_class):
+        columns = [trace.arrived_ps, trace.prompt_tokens, trace.output_tokens]
+        columns.append(trace.slo_class)
+        if trace.prefixes is not None:
+            columns += [trace.prefixes.offsets, trace.prefixes.ids]
+        if trace.sessions is not None:
+            columns += [trace.sessions.after, trace.sessions.wait_ps]
+        for column in columns:
             hashed.update(column.tobytes())
     return hashed.hexdigest()[:16]
+
+
+def _spelt(value: object) -> str:
+    """A value with its fields, but for those at their defaults.
+
+    So a new switch of a deployment that is off changes no digest.
+    """
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_spelt, value))})"
+    if not is_dataclass(value):
+        return repr(value)
+    told = [
+        f"{field.name}={_spelt(getattr(value, field.name))}"
+        for field in fields(value)
+        if getattr(value, field.name) != field.default
+    ]
+    return f"{type(value).__name__}({', '.join(told)})"
 
 
 def entry(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evaluators.calibration.step_time import StepTime
+from evaluators.fleet import Fleet
 from evaluators.scenario import Deployment, Scenario, ServiceClass, Split
 from evaluators.workloads.classes import CLASSES
 from evaluators.workloads.workload import Workload
@@ -18,13 +19,15 @@ FIRST_SEED: Mapping[Split, int] = {"train": 0, "validation": 10_000, "held_out":
 class Service:
     """What serves the requests, how fast, and what it promises.
 
-    ``calibration`` names the step-time model and whether it was measured.
+    ``calibration`` names the step-time model and whether it was measured. With a
+    ``fleet``, its members serve, of which ``deployment`` and ``step_time`` are one.
     """
 
     deployment: Deployment
     step_time: StepTime
     calibration: str
     classes: tuple[ServiceClass, ...] = CLASSES
+    fleet: Fleet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ def draw_split(
             calibration=service.calibration,
             prediction_error=workload.prediction_error,
             n_tenants=workload.n_tenants,
+            fleet=service.fleet,
         )
         for seed, regime in numbered
     )
