@@ -8,6 +8,7 @@ from adrs import browse, leaderboard
 from adrs.leaderboard import Row
 from adrs.settings import Settings
 from adrs.terminal import say
+from evaluators.problems import load
 
 HEAD = (
     "rank",
@@ -27,7 +28,8 @@ HEAD = (
 def run(settings: Settings) -> int:
     """Print the table and where to browse it; 0 even when there is nothing yet."""
     runs = Path("runs")
-    rows = leaderboard.rows(runs, settings.problem.name)
+    problem = load(settings.problem).name
+    rows = leaderboard.rows(runs, problem)
     if settings.format == "json":
         facts = [{**row._asdict(), "gain": row.gain._asdict()} for row in rows]
         say(json.dumps({"rows": facts, "url": _url(runs, settings)}, indent=2))
@@ -70,5 +72,5 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _url(runs: Path, settings: Settings) -> str | None:
     """Address of the MLflow table, if a campaign was ever tracked here."""
-    experiment = browse.experiment_id(runs, settings.problem.name)
+    experiment = browse.experiment_id(runs, settings.problem)
     return None if experiment is None else browse.url(experiment)
