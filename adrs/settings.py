@@ -22,6 +22,7 @@ KINDS_OF_NULL: Mapping[str, type] = {
     "workers": int,
     "data": str,
     "trace": str,
+    "plot": str,
     "budget.evaluations": int,
     "budget.tokens": int,
     "budget.usd": float,

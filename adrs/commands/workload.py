@@ -1,27 +1,31 @@
-"""Print what the requests of a workload are like."""
+"""Print and draw what the requests of a workload are like."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import pairwise
 from math import isfinite
+from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from adrs.chart import svg
 from adrs.terminal import say
 from adrs.workloads import configured
 from evaluators.workloads.classes import CLASSES
+from evaluators.workloads.histograms import Histogram, histograms
 from evaluators.workloads.statistics import (
     WINDOWS_S,
     LengthStatistics,
     Statistics,
     statistics,
 )
-from evaluators.workloads.trace import PS_PER_S, Trace
+from evaluators.workloads.trace import Trace
 
+RUNS = Path("runs")
 BAR_LETTERS = 50
-ARRIVAL_BINS = 20
+ARRIVAL_WINDOWS = 20
+DRAWN_WINDOWS, DRAWN_PARTS = 120, 4
+"""Of the picture: windows of arrivals, and bars for each doubling of a length."""
 
 
 class WorkloadSettings(Protocol):
@@ -30,38 +34,47 @@ class WorkloadSettings(Protocol):
     workload: Mapping[str, Any]
     data: str | None
     seed: int
+    plot: str | None
     format: str
 
 
 def run(settings: WorkloadSettings) -> int:
-    """Print the statistics of the configured workload, as text or as JSON."""
+    """Print the statistics of the configured workload, as text or as JSON, and draw it.
+
+    Raises ``ValueError`` or ``OSError`` with one line when it cannot be had or drawn.
+    """
     workload = configured(settings.workload, settings.data)
     trace = workload.whole(settings.seed)
     numbers = statistics(trace)
+    path = _drawn(workload.name, trace, settings.plot)
     if settings.format == "json":
-        say(json.dumps({"workload": workload.name, **_plain(numbers)}, indent=2))
+        plain = {"workload": workload.name, **_plain(asdict(numbers))}
+        say(json.dumps({**plain, "plot": str(path)}, indent=2))
         return 0
     say("\n".join((f"workload {workload.name}", *_table(numbers))))
-    for title, tokens in (
-        ("prompt tokens", trace.prompt_tokens),
-        ("output tokens", trace.output_tokens),
-    ):
-        say("\n".join(("", f"requests by {title}", *_lengths_histogram(tokens))))
-    say("\n".join(("", "requests by time of arrival", *_arrivals_histogram(trace))))
+    for histogram in histograms(trace, ARRIVAL_WINDOWS, parts=1):
+        say("\n".join(("", histogram.title, *_bars(histogram))))
+    say(f"\nplot: {path}")
     return 0
 
 
-def _plain(numbers: Statistics) -> dict[str, Any]:
+def _drawn(name: str, trace: Trace, asked: str | None) -> Path:
+    """Draw the trace and say where."""
+    path = Path(asked).expanduser() if asked else RUNS / f"workload-{name}.svg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    title = f"{name}: {len(trace):,} requests"
+    picture = svg(title, histograms(trace, DRAWN_WINDOWS, DRAWN_PARTS))
+    path.write_text(picture, encoding="utf-8")
+    return path
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (whatever JSON can hold)
     """The numbers for JSON, which has neither nan nor infinity."""
-    plain = asdict(numbers)
-    plain["dispersion"] = list(map(_finite, numbers.dispersion))
-    plain["gap_cv"] = _finite(numbers.gap_cv)
-    plain["rate_per_s"] = _finite(numbers.rate_per_s)
-    return plain
-
-
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _table(numbers: Statistics) -> list[str]:
@@ -69,7 +82,7 @@ def _table(numbers: Statistics) -> list[str]:
     rows = {
         "requests": f"{numbers.requests:,}",
         "duration": f"{numbers.duration_s:,.0f} s",
-        "rate": f"{numbers.rate_per_s:.3g} /s",
+        "rate": _rate(numbers),
         "prompt tokens": _lengths(numbers.prompt_tokens),
         "output tokens": _lengths(numbers.output_tokens),
         "CV of gaps": f"{numbers.gap_cv:.2f}",
@@ -83,8 +96,13 @@ def _table(numbers: Statistics) -> list[str]:
         ),
         "error of predicted output": f"{numbers.prediction_error:.2f} (sd of log)",
     }
+    rows |= _relations(numbers)
     width = max(map(len, rows))
     return [f"  {name:<{width}}  {value}" for name, value in rows.items()]
+
+
+def _rate(numbers: Statistics) -> str:
+    return f"{numbers.rate_per_s:.3g} /s" if numbers.duration_s else "all at once"
 
 
 def _lengths(numbers: LengthStatistics) -> str:
@@ -98,26 +116,50 @@ def _percents(shares: tuple[float, ...]) -> str:
     return ", ".join(f"{share:.1%}" for share in shares)
 
 
-def _lengths_histogram(tokens: NDArray[np.int64]) -> list[str]:
-    """Counts between powers of two."""
-    power = np.log2(tokens).astype(np.int64)
-    counts = np.bincount(power)
-    first = int(power.min())
-    labels = [f"{2**i:,} to {2 ** (i + 1) - 1:,}" for i in range(first, len(counts))]
-    return _bars(labels, counts[first:].tolist())
+def _relations(numbers: Statistics) -> dict[str, str]:
+    """What there is of prefixes, sessions and priorities."""
+    rows = {}
+    if (shared := numbers.sharing) is not None:
+        rows["prompt blocks"] = (
+            f"{shared.blocks:,} of {shared.block_tokens} tokens, "
+            f"{shared.unique_blocks:,} different"
+        )
+        rows["hits of an endless cache"] = (
+            f"{shared.hit_blocks:.1%} of blocks, {shared.hit_tokens:.1%} of tokens"
+        )
+    if (loops := numbers.sessions) is not None:
+        rows["sessions"] = f"{loops.sessions:,}, requests {_lengths(loops.requests)}"
+        waits = {"for tools": loops.tool_wait_s, "for people": loops.think_s}
+        rows["waits"] = f"{loops.tool_share:.1%} for tools; " + "; ".join(
+            f"{whom} p50 {p50:,.0f} s, p99 {p99:,.0f} s"
+            for whom, (p50, p99) in waits.items()
+            if isfinite(p50)
+        )
+    if (levels := numbers.priorities) is not None:
+        rows["priorities"] = (
+            f"{levels.levels} levels, {levels.updates:,} updates every "
+            f"{levels.period_s:g} s, of which {levels.stay:.0%} change nothing"
+        )
+    return rows
 
 
-def _arrivals_histogram(trace: Trace) -> list[str]:
-    """Counts in equal parts of the duration."""
-    arrived_s = (trace.arrived_ps - trace.arrived_ps[0]) / PS_PER_S
-    counts, edges = np.histogram(arrived_s, ARRIVAL_BINS)
-    return _bars([f"from {edge:,.0f} s" for edge in edges[:-1]], counts.tolist())
+def _range(least: float, most: float) -> str:
+    return f"{least:,.0f} to {most:,.0f}" if most > least else f"{least:,.0f}"
 
 
-def _bars(labels: list[str], counts: list[int]) -> list[str]:
-    width, digits = max(map(len, labels)), len(f"{max(counts):,}")
+def _bars(histogram: Histogram) -> list[str]:
+    edges, most = histogram.edges.tolist(), max(histogram.heights.tolist())
+    labels = [f"from {edge:,.0f}" for edge in edges[:-1]]
+    if histogram.is_log:
+        labels = [_range(low, high - 1) for low, high in pairwise(edges)]
+    numbers = [f"{height:,.3g}" for height in histogram.heights.tolist()]
+    if most >= 1000:
+        numbers = [f"{height:,.0f}" for height in histogram.heights.tolist()]
+    width, digits = max(map(len, labels)), max(map(len, numbers))
     return [
-        f"  {label:>{width}}  {count:>{digits},}  "
-        + "#" * round(count / max(counts) * BAR_LETTERS)
-        for label, count in zip(labels, counts, strict=True)
+        f"  {label:>{width}}  {number:>{digits}}  "
+        + "#" * round(height / most * BAR_LETTERS)
+        for label, number, height in zip(
+            labels, numbers, histogram.heights.tolist(), strict=True
+        )
     ]

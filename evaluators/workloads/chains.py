@@ -7,9 +7,6 @@ import numpy as np
 
 from evaluators.workloads.prefixes import Ints, Prefixes
 
-MOST_BLOCKS = 2**24
-"""Blocks that one request can have: parts of an id that ``Layers`` keeps for them."""
-
 
 def prefixes_of(block_tokens: int, chains: Sequence[Sequence[int] | Ints]) -> Prefixes:
     """Prefixes of one chain of ids a request, renumbered by first appearance."""
@@ -26,26 +23,28 @@ def joined(block_tokens: int, chains: Sequence[Sequence[int] | Ints]) -> Prefixe
 
 
 class Layers(NamedTuple):
-    """What requests share, columns of shape (n,).
+    """Prompts that begin alike, columns of shape (n,).
 
-    The first ``shared_tokens`` are those of ``group``, the others, up to ``tokens``,
-    those of ``own``. A block that holds both is ``own``'s.
+    The first ``shared_tokens`` are those of ``group`` (from 0), the others, up to
+    ``tokens``, are the request's own, and so is a block that holds both.
     """
 
     group: Ints
     shared_tokens: Ints
-    own: Ints
     tokens: Ints
 
     def prefixes(self, block_tokens: int) -> Prefixes:
         """Chains of the full blocks."""
-        lengths = self.tokens // block_tokens
-        ends = _ends(lengths)
+        lengths, shared = (
+            self.tokens // block_tokens,
+            self.shared_tokens // block_tokens,
+        )
+        ends, most = _ends(lengths), int(shared.max())
         place = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths)
-        is_shared = place < np.repeat(self.shared_tokens // block_tokens, lengths)
-        group, own = np.repeat(self.group, lengths), np.repeat(self.own, lengths)
-        owner = np.where(is_shared, 2 * group, 2 * own + 1)
-        return Prefixes(block_tokens, ends, dense(owner * MOST_BLOCKS + place))
+        of_group = np.repeat(self.group, lengths) * most + place
+        own = (int(self.group.max()) + 1) * most + np.arange(ends[-1])
+        ids = np.where(place < np.repeat(shared, lengths), of_group, own)
+        return Prefixes(block_tokens, ends, dense(ids))
 
 
 def taken(prefixes: Prefixes, rows: Ints) -> Prefixes:

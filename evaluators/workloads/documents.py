@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.scenario import Split
-from evaluators.workloads.annotations import PREDICTION_ERROR
+from evaluators.workloads.annotations import PREDICTION_ERROR, RELAXED
 from evaluators.workloads.arrivals import AtOnce
 from evaluators.workloads.chains import Layers
 from evaluators.workloads.generated import Contents, Generated, check_sizes
@@ -25,8 +25,9 @@ def build(
 ) -> Generated:
     """Each document with so many ``questions``, all mixed up, all there at time 0.
 
-    Lengths are log-normal with these medians; blocks are 16 tokens. The rate of a draw
-    says nothing: the load is the batch. Raises ``ValueError`` for a size below 1.
+    All are relaxed; lengths are log-normal with these medians; blocks are 16 tokens.
+    The rate of a draw says nothing: the load is the batch. Raises ``ValueError`` for a
+    size below 1.
     """
     check_sizes(
         questions=questions,
@@ -55,9 +56,10 @@ class Batch:
         document = rng.permutation(n) // self.questions
         shared = _lengths(self.document_tokens, n, rng)[document]
         prompts = shared + _lengths(self.question_tokens, n, rng)
-        layers = Layers(document, shared, np.arange(n), prompts)
+        layers = Layers(document, shared, prompts)
         outputs = _lengths(self.output_tokens, n, rng)
-        return Contents(prompts, outputs, layers.prefixes(BLOCK_TOKENS))
+        prefixes = layers.prefixes(BLOCK_TOKENS)
+        return Contents(prompts, outputs, prefixes, np.full(n, RELAXED))
 
 
 def _lengths(median: int, n: int, rng: np.random.Generator) -> NDArray[np.int64]:

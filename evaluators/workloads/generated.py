@@ -26,11 +26,15 @@ WHOLE_RATE_PER_S = 5.53
 
 
 class Contents(NamedTuple):
-    """Requests but for their times, columns of shape (n,)."""
+    """Requests but for their times, columns of shape (n,).
+
+    Where no class is given, it is drawn by the length of the prompt.
+    """
 
     prompt_tokens: Ints
     output_tokens: Ints
     prefixes: Prefixes | None = None
+    slo_class: Ints | None = None
 
 
 Source = Callable[[Split, NDArray[np.float64], np.random.Generator], Contents]
@@ -41,7 +45,7 @@ Source = Callable[[Split, NDArray[np.float64], np.random.Generator], Contents]
 class Generated:
     """Requests whose contents do not depend on who sends them.
 
-    Tenants are drawn with Zipf's shares, classes by the length of the prompt.
+    Tenants are drawn with Zipf's shares.
     """
 
     name: str
@@ -62,6 +66,9 @@ class Generated:
         arrived = self.arrivals.draw(n_requests, random["arrivals"])
         contents = self.source(split, _moments(arrived), random["contents"])
         shares = zipf_shares(self.n_tenants)
+        classes = contents.slo_class
+        if classes is None:
+            classes = prompt_classes(contents.prompt_tokens, random["class"])
         return Trace(
             arrived_ps=paced_ps(arrived, rate_per_s),
             prompt_tokens=contents.prompt_tokens,
@@ -70,7 +77,7 @@ class Generated:
                 contents.output_tokens, self.prediction_error, random["prediction"]
             ),
             tenant=random["tenant"].choice(self.n_tenants, n_requests, p=shares),
-            slo_class=prompt_classes(contents.prompt_tokens, random["class"]),
+            slo_class=classes,
             prefixes=contents.prefixes,
         )
 

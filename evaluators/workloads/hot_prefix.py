@@ -67,6 +67,6 @@ class HotPrefix:
         shared = np.where(group == 0, self.prefix_tokens, self.document_tokens)
         uniforms = rng.random((2, n))
         prompts = shared + CONVERSATION.prompt.draw(uniforms[0])
-        layers = Layers(group, shared, np.arange(n), prompts)
+        layers = Layers(group, shared, prompts)
         outputs = CONVERSATION.output.draw(uniforms[1])
         return Contents(prompts, outputs, layers.prefixes(BLOCK_TOKENS))

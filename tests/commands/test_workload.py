@@ -1,12 +1,20 @@
 """``adrs workload``: the numbers and pictures of whatever is configured."""
 
 import json
+from xml.etree import ElementTree
+
+import pytest
 
 from adrs.main import main
 from adrs.workloads import configured
 
 AZURE = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 ROWS = [f"2023-11-16 18:00:{second:02d},{100 + second},8\n" for second in range(60)]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("caller"))
 
 
 def recorded(folder, text):
@@ -19,9 +27,42 @@ def test_the_default_prints_the_table_and_the_histograms(capsys):
     text = capsys.readouterr().out
     assert "workload synthetic" in text
     assert "interactive" in text
-    for title in ("prompt tokens", "output tokens", "time of arrival"):
+    for title in ("prompt tokens", "output tokens"):
         assert f"requests by {title}" in text
+    assert "requests / s by time of arrival" in text
     assert "####" in text
+
+
+def test_the_picture_is_drawn_where_the_last_line_says(capsys):
+    assert main(["workload", "tidal"]) == 0
+    assert capsys.readouterr().out.endswith(
+        "plot: runs/workload-tidal-code-reasoning.svg\n"
+    )
+    picture = ElementTree.parse("runs/workload-tidal-code-reasoning.svg")
+    assert len(list(picture.iter())) > 100
+
+
+def test_the_picture_is_drawn_where_it_is_asked_for(capsys, tmp_path):
+    path = tmp_path / "new" / "a.svg"
+    assert main(["workload", "power_law", f"plot={path}", "format=json"]) == 0
+    assert json.loads(capsys.readouterr().out)["plot"] == str(path)
+    assert path.read_text().startswith("<svg")
+
+
+def test_relations_are_told_where_there_are_some(capsys):
+    assert main(["workload", "agents", "workload.prefix_tokens=160"]) == 0
+    text = capsys.readouterr().out
+    for row in ("prompt blocks", "hits of an endless cache", "sessions", "for tools"):
+        assert row in text
+    assert "uses of prefix blocks" in text
+    assert "requests by wait before them" in text
+    assert main(["workload", "priorities_markov"]) == 0
+    assert "4 levels" in capsys.readouterr().out
+
+
+def test_a_batch_comes_at_once(capsys):
+    assert main(["workload", "documents"]) == 0
+    assert "all at once" in capsys.readouterr().out
 
 
 def test_a_recording_is_read_from_the_data_folder_and_printed_as_json(capsys, tmp_path):

@@ -48,7 +48,7 @@ def test_an_endless_cache_holds_all_but_first_appearances():
 
 def test_layers_share_whole_blocks_of_their_group_only():
     one, two = np.array([0, 0, 1]), np.array([40, 40, 40])
-    layers = Layers(one, two, np.arange(3), np.array([50, 70, 70]))
+    layers = Layers(one, two, np.array([50, 70, 70]))
     chains = layers.prefixes(16)
     assert [chains.chain(row).tolist() for row in range(3)] == [
         [0, 1, 2],

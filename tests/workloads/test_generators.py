@@ -49,6 +49,7 @@ def test_every_document_has_its_questions_and_all_are_there_at_once():
     trace = documents.build(questions=8).draw("train", 0, 5.0, 800)
     assert first_blocks(trace).tolist() == [8] * 100
     assert not trace.arrived_ps.any()
+    assert trace.slo_class.all()
     assert np.median(trace.prompt_tokens) == pytest.approx(2200, rel=0.1)
     assert np.median(trace.output_tokens) == pytest.approx(100, rel=0.1)
 

@@ -1,10 +1,13 @@
 """Statistics: exact on small traces, and as measured on the public ones."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from evaluators.workloads.chains import prefixes_of
+from evaluators.workloads.prefixes import Priorities, Sessions
 from evaluators.workloads.statistics import statistics
 from evaluators.workloads.trace import PS_PER_S, Trace
 from evaluators.workloads.workload import build_workload
@@ -76,3 +79,40 @@ def test_public_traces_have_their_measured_statistics(name):
     assert numbers.gap_cv == pytest.approx(cv, abs=0.03)
     # Measured with a last, incomplete window; here only whole ones count.
     assert numbers.dispersion[: len(dispersion)] == pytest.approx(dispersion, abs=0.4)
+
+
+def related(prefixes=None, sessions=None, priorities=None, prompt=32):
+    plain = trace([0.0, 1.0, 2.0, 3.0], prompt=prompt)
+    return replace(plain, prefixes=prefixes, sessions=sessions, priorities=priorities)
+
+
+def test_a_plain_trace_has_no_relations():
+    numbers = statistics(trace([0.0, 1.0]))
+    assert numbers.sharing is numbers.sessions is numbers.priorities is None
+
+
+def test_hits_are_what_an_endless_cache_holds_of_prompts_and_outputs():
+    chains = prefixes_of(16, [[1, 2], [1, 3], [1, 2], [4, 5]])
+    shared = statistics(related(chains)).sharing
+    assert (shared.blocks, shared.unique_blocks) == (8, 5)
+    assert (shared.hit_blocks, shared.hit_tokens) == (3 / 8, 3 / 8)
+    through_output = prefixes_of(3, [[1, 2, 3, 4], [1, 2, 3], [], []])
+    shared = statistics(related(through_output, prompt=9)).sharing
+    assert (shared.blocks, shared.unique_blocks) == (6, 3)
+    assert (shared.hit_blocks, shared.hit_tokens) == (0.5, 0.25)
+
+
+def test_sessions_are_counted_with_their_waits():
+    waits = (np.array([0, 5, 0, 90]) * PS_PER_S).astype(np.int64)
+    loops = statistics(related(sessions=Sessions([-1, 0, -1, 1], waits, [0, 1, 0, 0])))
+    found = loops.sessions
+    assert (found.sessions, found.requests.mean, found.requests.most) == (2, 2, 3)
+    assert found.tool_share == 0.5
+    assert (found.tool_wait_s[0], found.think_s[0]) == (5, 90)
+
+
+def test_priorities_are_counted_with_their_changes():
+    levels = np.array([[0, 3], [0, 1], [0, 1]])
+    found = statistics(related(priorities=Priorities(2 * PS_PER_S, levels))).priorities
+    assert (found.period_s, found.levels, found.updates) == (2, 3, 3)
+    assert found.stay == 0.75
