@@ -33,6 +33,16 @@ class Cache(Protocol):
     hit_blocks: int
     evictions: int
 
+    @property
+    def questions(self) -> int:
+        """Questions to the policy that decides what is evicted."""
+        ...
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether a content is in memory twice."""
+        ...
+
     def hits(self, row: int, goal: int) -> Hits:
         """Longest run of leading full blocks in memory; nothing changes.
 
@@ -106,6 +116,16 @@ class PrefixCache:
         self._held: dict[int, list[int]] = {}
         self._looked_up: tuple[int, int, list[int]] = (-1, 0, [])
 
+    @property
+    def questions(self) -> int:
+        """See ``Cache``."""
+        return 0
+
+    @property
+    def has_copies(self) -> bool:
+        """See ``Cache``."""
+        return bool(self._copies)
+
     def hits(self, row: int, goal: int) -> Hits:
         """See ``Cache``."""
         found, hit = self._found, list[int]()
@@ -166,16 +186,23 @@ class PrefixCache:
         self.fill(row, tokens, now_ps)
         held = self._held.pop(row)
         self.contents.forget(row)
-        order, holders = self.order, self.holders
-        freed = 0
+        holders, freed = self.holders, list[int]()
         for block in reversed(held):
             holders[block] -= 1
             if not holders[block]:
-                order[block] = None
-                freed += 1
+                freed.append(block)
+        self.order.update(dict.fromkeys(freed))
         unfilled = -(-tokens // self.block_tokens) - len(held)
         self.unfilled += unfilled
-        self.free += freed + unfilled
+        self.free += len(freed) + unfilled
+        self.let_go(row, tokens, freed, now_ps)
+
+    def let_go(self, row: int, tokens: int, blocks: list[int], now_ps: int) -> None:
+        """Blocks came free as a request left with so many tokens computed."""
+
+    def held(self, row: int) -> list[int]:
+        """Blocks with content that a request holds, in order."""
+        return self._held[row]
 
     def evict(self, n_blocks: int, now_ps: int) -> None:
         """Drop the contents of so many free blocks, the longest unused first."""

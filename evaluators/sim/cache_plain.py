@@ -5,16 +5,26 @@ from dataclasses import dataclass, field
 from evaluators.scenario import Deployment
 from evaluators.sim.cache import Hits
 from evaluators.sim.cache_contents import Contents
+from evaluators.sim.evict import CANDIDATES, VICTIMS, Evictor, Facts
 from evaluators.workloads.prefixes import Prefixes
 
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """A KV block: how many requests hold it, and what it holds once it is full."""
+    """A KV block: who holds it, what it holds once it is full, and its history.
+
+    ``value`` is the policy's, None until it is asked.
+    """
 
     holders: int = 0
     content: int | None = None
     parent: int | None = None
+    depth: int = 0
+    hits: int = 0
+    owner: int = 0
+    inserted_ps: int = -1
+    last_used_ps: int = 0
+    value: float | None = None
 
 
 @dataclass(slots=True)
@@ -31,12 +41,19 @@ class PlainCache:
     ``queue`` is the free queue, its front first; ``known`` the blocks of each content,
     the first filled first; ``taken`` holds what ``grow_all`` took until its owners
     show. Where parents outlive their children, a block is evicted only when no block in
-    memory continues it, or another one has its content.
+    memory continues it, or another one has its content. An evictor that decides values
+    blocks; without one the first of the queue goes.
     """
 
     def __init__(
-        self, deployment: Deployment, prefixes: Prefixes | None, n_rows: int
+        self,
+        deployment: Deployment,
+        prefixes: Prefixes | None,
+        n_rows: int,
+        evictor: Evictor | None = None,
     ) -> None:
+        self.evictor = evictor if evictor and evictor.decides else None
+        self._victims_left = 0
         self.block_tokens = deployment.block_tokens
         self.parents_outlive_children = deployment.parents_outlive_children
         self.contents = Contents(prefixes, n_rows, deployment.block_tokens)
@@ -51,6 +68,16 @@ class PlainCache:
         """See ``Cache``."""
         return len(self.queue)
 
+    @property
+    def questions(self) -> int:
+        """See ``Cache``."""
+        return self.evictor.questions if self.evictor else 0
+
+    @property
+    def has_copies(self) -> bool:
+        """See ``Cache``."""
+        return any(len(blocks) > 1 for blocks in self.known.values())
+
     def hits(self, row: int, goal: int) -> Hits:
         """See ``Cache``."""
         hit = self._find(row, (goal - 1) // self.block_tokens)
@@ -64,6 +91,9 @@ class PlainCache:
             if block.holders == 0:
                 self.queue.remove(block)
             block.holders += 1
+            block.hits += 1
+            block.value = None
+            self._tell(block, now_ps, is_hit=True)
         self.hit_blocks += n_hit
         self.tables[row] = Table(hit, n_hit)
 
@@ -85,6 +115,7 @@ class PlainCache:
             block = table.blocks[i]
             block.content = contents[i]
             block.parent = contents[i - 1] if i else None
+            block.depth = i
             self.known.setdefault(contents[i], []).append(block)
         table.filled = max(table.filled, stop)
 
@@ -101,6 +132,10 @@ class PlainCache:
         unfilled = [block for block in freed if block.content is None]
         filled = [block for block in freed if block.content is not None]
         self.queue = unfilled + self.queue + filled
+        for block in filled:
+            self._note_release(block, row, now_ps)
+        if self.evictor:
+            self.evictor.owners.leave(row, tokens)
 
     def _find(self, row: int, most: int) -> list[Block]:
         hit = []
@@ -116,24 +151,88 @@ class PlainCache:
         while len(table.blocks) < n_blocks:
             table.blocks.append(self.taken.pop())
 
+    def _note_release(self, block: Block, row: int, now_ps: int) -> None:
+        if block.inserted_ps < 0:
+            block.inserted_ps = now_ps
+            self._tell(block, now_ps, is_hit=False)
+        block.last_used_ps, block.owner = now_ps, row
+
+    def _tell(self, block: Block, now_ps: int, *, is_hit: bool) -> None:
+        if self.evictor:
+            assert block.content is not None
+            self.evictor.accessed(block.content, now_ps, is_hit=is_hit)
+
     def _fresh(self, n_blocks: int, now_ps: int) -> list[Block]:
         assert n_blocks <= self.free, f"{n_blocks} blocks asked, {self.free} free"
+        self._victims_left = 0
         return [self._pop(now_ps) for _ in range(n_blocks)]
 
     def _pop(self, now_ps: int) -> Block:
-        """The next fresh block, held once; its content is forgotten."""
-        block = self.victim(now_ps)
-        self.queue.remove(block)
+        """The next fresh block, held once; all of its history is forgotten."""
+        block = self.queue[0]
         if block.content is not None:
+            block = self._victim(now_ps)
+            assert block.content is not None
             self.known[block.content].remove(block)
             self.evictions += 1
-        block.content = block.parent = None
-        block.holders = 1
-        return block
+            if self.evictor:
+                self.evictor.evicted(block.content, now_ps)
+        self.queue.remove(block)
+        return Block(holders=1)
 
-    def victim(self, now_ps: int) -> Block:
-        """The free block to reuse next: the first that may be."""
-        return next(block for block in self.queue if self.may_go(block))
+    def _victim(self, now_ps: int) -> Block:
+        """The full free block to evict next: the lowest value, then the first."""
+        if self.evictor is None:
+            return next(block for block in self.queue if self.may_go(block))
+        if self.evictor.rescores:
+            return self._rescored(self.evictor, now_ps)
+        new = [block for block in self.queue if block.value is None]
+        if new:
+            self._ask(self.evictor, new, now_ps)
+        return self._lowest() or self.queue[0]
+
+    def _rescored(self, evictor: Evictor, now_ps: int) -> Block:
+        """The same where one question serves only so many victims."""
+        lowest = self._lowest() if self._victims_left else None
+        if lowest is None:
+            for block in self.queue:
+                block.value = None
+            self._ask(evictor, self.queue[:CANDIDATES], now_ps)
+            self._victims_left = VICTIMS
+            lowest = self._lowest()
+        self._victims_left -= 1
+        if lowest is None:
+            self._victims_left = 0
+            return next(block for block in self.queue if self.may_go(block))
+        return lowest
+
+    def _lowest(self) -> Block | None:
+        """The valued free block of the lowest value that may go."""
+        ranked = [
+            (block.value, place)
+            for place, block in enumerate(self.queue)
+            if block.value is not None and self.may_go(block)
+        ]
+        return self.queue[min(ranked)[1]] if ranked else None
+
+    def _ask(self, evictor: Evictor, blocks: list[Block], now_ps: int) -> None:
+        """Let the policy value blocks."""
+        facts = [self._facts(block) for block in blocks]
+        for block, value in zip(blocks, evictor.values(facts, now_ps), strict=True):
+            block.value = value
+
+    def _facts(self, block: Block) -> Facts:
+        content = block.content
+        assert content is not None
+        return Facts(
+            content,
+            block.depth,
+            self.children(content),
+            block.hits,
+            block.owner,
+            block.inserted_ps,
+            block.last_used_ps,
+        )
 
     def may_go(self, block: Block) -> bool:
         """Whether a free block may be evicted."""

@@ -4,20 +4,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evaluators.scenario import Deployment
-from evaluators.sim.cache import prefix_cache
-from evaluators.workloads.prefixes import Prefixes
+from evaluators.scenario import Deployment, Scenario
+from evaluators.sim.block_owners import Owners
+from evaluators.sim.cache_plain import PlainCache
+from evaluators.sim.evict import Evictor
+from evaluators.workloads.prefixes import Prefixes, Sessions
+from evaluators.workloads.trace import Trace
+from tests.sim.builders import SIMPLE
+from tests.sim.fuzzed import CLASSES
 
 
 class Case(NamedTuple):
-    deployment: Deployment
-    prefixes: Prefixes | None
+    scenario: Scenario
     tokens: list[tuple[int, int]]
     steps: list[tuple[str, int]]
 
 
-def memory(case):
-    return prefix_cache(case.deployment, case.prefixes, len(case.tokens))
+def plain_memory(scenario, eviction):
+    trace, evictor = scenario.trace, Evictor(eviction, Owners(scenario))
+    return PlainCache(scenario.deployment, trace.prefixes, len(trace), evictor)
 
 
 def drawn(rng, *, radix=False):
@@ -47,18 +52,47 @@ def drawn(rng, *, radix=False):
     )
     kinds = ("admit", "admit", "chunk", "chunk", "decode", "release", "all")
     steps = [(rng.choice(kinds), rng.randrange(n_rows)) for _ in range(80)]
-    return Case(where, None if rng.random() < 0.1 else prefixes, tokens, steps)
+    scenario = Scenario(
+        "small",
+        "train",
+        1.0,
+        traced(rng, tokens, None if rng.random() < 0.1 else prefixes),
+        where,
+        SIMPLE,
+        CLASSES,
+        "made up",
+    )
+    return Case(scenario, tokens, steps)
+
+
+def traced(rng, tokens, prefixes):
+    """A trace of these (prompt, most computed) tokens, some in sessions."""
+    n_rows = len(tokens)
+    after = [rng.randrange(-1, row) if row else -1 for row in range(n_rows)]
+    tools = [rng.randint(0, 1) for _ in tokens]
+    prompts, most = np.array(tokens).T
+    tenants = np.array([rng.randint(0, 2) for _ in tokens])
+    outputs, zeros = most - prompts + 1, np.zeros(n_rows)
+    return Trace(
+        zeros,
+        prompts,
+        outputs,
+        outputs,
+        tenants,
+        zeros,
+        prefixes,
+        Sessions(np.array(after), zeros, np.array(tools)),
+    )
 
 
 class Driver:
     """Plays the steps of a case; what cannot be done is left out."""
 
-    def __init__(self, case, make):
+    def __init__(self, case, make, policy=None):
         self.case = case
-        where, n_rows = case.deployment, len(case.tokens)
-        arguments = (case,) if make is memory else (where, case.prefixes, n_rows)
-        self.cache = make(*arguments)
-        self.block_tokens = where.block_tokens
+        self.cache = make(case.scenario, policy)
+        self.block_tokens = case.scenario.deployment.block_tokens
+        n_rows = len(case.tokens)
         self.tokens = {}
         self.generated = [0] * n_rows
         self.log = []
@@ -68,7 +102,11 @@ class Driver:
         for kind, row in self.case.steps:
             self.now_ps += 1
             getattr(self, kind)(row)
-            self.log.append((self.cache.free, self.cache.evictions))
+            self.log.append((
+                self.cache.free,
+                self.cache.evictions,
+                self.cache.questions,
+            ))
         for row in range(len(self.generated)):
             self.log.append(self.cache.hits(row, self.case.tokens[row][1] + 1))
         return self.log
@@ -124,3 +162,26 @@ class Driver:
     def release(self, row):
         if row in self.tokens:
             self.cache.release(row, self.tokens.pop(row), self.now_ps)
+
+
+class Listed:
+    """A policy that logs all it is asked and told, and answers by a hash of it."""
+
+    def __init__(self, rescore, seed):
+        self.rescore, self.seed = rescore, seed
+        self.log = []
+
+    def on_evict(self, evicted):
+        self.log.append(("evicted", listed(evicted)))
+
+    def on_access(self, accessed):
+        self.log.append(("accessed", listed(accessed)))
+
+    def keep_value(self, blocks, now_s):
+        assert len(blocks)
+        self.log.append((now_s, listed(blocks)))
+        return (blocks.id // 64 + self.seed * blocks.hits + blocks.depth) % 3
+
+
+def listed(view):
+    return [part.tolist() for part in view.parts()]

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from evaluators.scenario import Deployment
+from evaluators.sim import cache_plain, cache_valued
 from evaluators.sim.cache import prefix_cache
 from evaluators.sim.cache_plain import PlainCache
+from evaluators.sim.cache_valued import memory
 from evaluators.workloads.prefixes import Prefixes
-from tests.sim.cached import Driver, drawn, memory
+from tests.sim.cached import Driver, Listed, drawn, plain_memory
 
 
 def of_chains(chains, block_tokens=1):
@@ -96,5 +98,23 @@ def test_held_blocks_do_not_count_as_free():
 def test_both_caches_take_equal_decisions(seed, radix):
     for i in range(60):
         case = drawn(random.Random(1000 * seed + i), radix=radix)
-        fast, plain = (Driver(case, make).run() for make in (memory, PlainCache))
+        fast, plain = (Driver(case, make).run() for make in (memory, plain_memory))
         assert fast == plain
+
+
+@pytest.mark.parametrize("radix", [False, True])
+@pytest.mark.parametrize("rescore", ["touch", "always"])
+def test_both_caches_ask_equal_questions(rescore, radix, monkeypatch):
+    for module in (cache_plain, cache_valued):
+        monkeypatch.setattr(module, "CANDIDATES", 3)
+        monkeypatch.setattr(module, "VICTIMS", 2)
+    asked = 0
+    for i in range(250):
+        case = drawn(random.Random(i), radix=radix)
+        logs = []
+        for make in (memory, plain_memory):
+            policy = Listed(rescore, i)
+            logs.append((Driver(case, make, policy).run(), policy.log))
+        assert logs[0] == logs[1]
+        asked += len(policy.log)
+    assert asked > 1000

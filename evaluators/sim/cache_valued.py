@@ -1,0 +1,191 @@
+"""KV blocks of one replica whose order of eviction a policy decides."""
+
+from heapq import heapify, heappop, heappush
+from itertools import islice
+
+from evaluators.scenario import Deployment, Scenario
+from evaluators.sim.block_owners import Owners
+from evaluators.sim.cache import PrefixCache
+from evaluators.sim.cache_contents import Contents
+from evaluators.sim.evict import CANDIDATES, VICTIMS, Evictor, Facts
+
+Ranked = tuple[float, int, int]
+"""Value of a block, when it was let go of (a count), the block."""
+
+
+def memory(scenario: Scenario, eviction: object) -> PrefixCache:
+    """An empty memory for one engine that evicts as the policy says.
+
+    The engine's own order decides for None, or a policy that does not value blocks.
+    """
+    deployment, trace = scenario.deployment, scenario.trace
+    contents = Contents(trace.prefixes, len(trace), deployment.block_tokens)
+    evictor = Evictor(eviction, Owners(scenario))
+    if not evictor.decides:
+        return PrefixCache(deployment, contents)
+    return ValuedCache(deployment, contents, evictor)
+
+
+class ValuedCache(PrefixCache):
+    """Memory under a policy: the block of the lowest value is evicted first.
+
+    Blocks without content go first, as ever. Where parents outlive their children, only
+    a block may go that no block in memory continues, or whose content is there twice;
+    a parent that becomes a leaf comes back with the value that it had.
+
+    ``_turn`` counts releases: a block's turn breaks ties, and a heap entry is stale
+    when its turn is no longer the block's (-1 while somebody holds it).
+    """
+
+    def __init__(
+        self, deployment: Deployment, contents: Contents, evictor: Evictor
+    ) -> None:
+        super().__init__(deployment, contents)
+        blocks = deployment.kv_blocks
+        self.evictor = evictor
+        self._keeps_parents = deployment.parents_outlive_children
+        self._depth = [0] * blocks
+        self._parent: list[int | None] = [None] * blocks
+        self._hits = [0] * blocks
+        self._inserted_ps = [-1] * blocks
+        self._last_used_ps = [0] * blocks
+        self._owner = [0] * blocks
+        self._turn = [-1] * blocks
+        self._turns = 0
+        self._children: dict[int, int] = {}
+        self._pending: dict[int, None] = {}
+        self._heap: list[Ranked] = []
+        self._parked: dict[int, list[Ranked]] = {}
+
+    @property
+    def questions(self) -> int:
+        """See ``Cache``."""
+        return self.evictor.questions
+
+    def admit(self, row: int, n_hit: int, now_ps: int) -> None:
+        """See ``Cache``."""
+        super().admit(row, n_hit, now_ps)
+        for block in self.held(row):
+            self._hits[block] += 1
+            self._turn[block] = -1
+            self._pending.pop(block, None)
+            self.evictor.accessed(self.content[block], now_ps, is_hit=True)
+
+    def fill(self, row: int, tokens: int, now_ps: int) -> None:
+        """See ``Cache``."""
+        held = self.held(row)
+        start = len(held)
+        super().fill(row, tokens, now_ps)
+        for depth in range(start, len(held)):
+            block = held[depth]
+            parent = self.content[held[depth - 1]] if depth else None
+            self._depth[block], self._parent[block] = depth, parent
+            self._hits[block], self._inserted_ps[block] = 0, -1
+            if parent is not None:
+                self._children[parent] = self._children.get(parent, 0) + 1
+            self._unpark(self.content[block])
+
+    def let_go(self, row: int, tokens: int, blocks: list[int], now_ps: int) -> None:
+        """Value what came free at the next eviction."""
+        super().let_go(row, tokens, blocks, now_ps)
+        self.evictor.owners.leave(row, tokens)
+        for block in blocks:
+            if self._inserted_ps[block] < 0:
+                self._inserted_ps[block] = now_ps
+                self.evictor.accessed(self.content[block], now_ps, is_hit=False)
+            self._last_used_ps[block], self._owner[block] = now_ps, row
+            self._turn[block] = self._turns
+            self._turns += 1
+            self._pending[block] = None
+
+    def evict(self, n_blocks: int, now_ps: int) -> None:
+        """Drop the contents of so many free blocks, the lowest values first."""
+        while n_blocks:
+            if self.evictor.rescores:
+                self._heap = self._valued(list(islice(self.order, CANDIDATES)), now_ps)
+                self._parked.clear()
+                wanted = min(n_blocks, VICTIMS)
+            else:
+                self._rank_pending(now_ps)
+                wanted = n_blocks
+            n_blocks -= self._drop_lowest(wanted, now_ps)
+
+    def drop(self, block: int) -> None:
+        """See ``PrefixCache``."""
+        super().drop(block)
+        parent = self._parent[block]
+        if parent is None:
+            return
+        self._children[parent] -= 1
+        if not self._children[parent]:
+            del self._children[parent]
+            self._unpark(parent)
+
+    def _drop_lowest(self, most: int, now_ps: int) -> int:
+        """Drop up to ``most`` ranked blocks; how many were dropped, at least one."""
+        dropped = 0
+        while dropped < most:
+            block = self._lowest()
+            if block is None:
+                if dropped:
+                    break
+                block, most = next(b for b in self.order if self._may_go(b)), 1
+            del self.order[block]
+            self._turn[block] = -1
+            self._pending.pop(block, None)
+            self.evictor.evicted(self.content[block], now_ps)
+            self.drop(block)
+            dropped += 1
+        return dropped
+
+    def _lowest(self) -> int | None:
+        """The ranked block of the lowest value that may go; None if none may."""
+        while self._heap:
+            ranked = heappop(self._heap)
+            block = ranked[2]
+            if self._turn[block] != ranked[1]:
+                continue
+            if self._may_go(block):
+                return block
+            self._parked.setdefault(self.content[block], []).append(ranked)
+        return None
+
+    def _may_go(self, block: int) -> bool:
+        content = self.content[block]
+        if not self._keeps_parents or content not in self._children:
+            return True
+        return self.copies(content) > 1
+
+    def _unpark(self, content: int) -> None:
+        for ranked in self._parked.pop(content, ()):
+            heappush(self._heap, ranked)
+
+    def _rank_pending(self, now_ps: int) -> None:
+        if len(self._heap) > 2 * len(self.order) + 64:
+            self._heap = [r for r in self._heap if self._turn[r[2]] == r[1]]
+            heapify(self._heap)
+        if not self._pending:
+            return
+        blocks, self._pending = list(self._pending), {}
+        for ranked in self._valued(blocks, now_ps):
+            heappush(self._heap, ranked)
+
+    def _valued(self, blocks: list[int], now_ps: int) -> list[Ranked]:
+        """A heap of the blocks by the policy's values."""
+        facts = [self._facts(block) for block in blocks]
+        values = self.evictor.values(facts, now_ps)
+        turns = [self._turn[block] for block in blocks]
+        heap = list(zip(values, turns, blocks, strict=True))
+        heapify(heap)
+        return heap
+
+    def _facts(self, block: int) -> Facts:
+        return Facts(
+            self.content[block],
+            self._depth[block],
+            self._children.get(self.content[block], 0),
+            self._hits[block],
+            self._owner[block],
+            self._inserted_ps[block],
+            self._last_used_ps[block],
+        )
