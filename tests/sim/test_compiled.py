@@ -7,19 +7,63 @@ import pytest
 
 from evaluators.calibration.step_time import StepTime
 from evaluators.evaluation import PolicyError
+from evaluators.fleet import Fleet, Loss, Member
+from evaluators.scenario import Scenario
+from evaluators.sim.cluster import simulate_fleet
+from evaluators.sim.cluster_engines import plain
 from evaluators.sim.compiled.coverage import covers
 from evaluators.sim.laws import check
 from evaluators.sim.reference import simulate_plainly
 from evaluators.sim.run import Run
-from evaluators.workloads.prefixes import Sessions
+from evaluators.workloads.prefixes import Prefixes
 from tests.sim.builders import served
-from tests.sim.fuzzed import fuzzed_scenario
-from tests.sim.test_engine import differences
+from tests.sim.fleets import with_sessions
+from tests.sim.fuzzed import fuzzed_scenario, with_prefixes
 
 pytest.importorskip("numba")
 from evaluators.sim.compiled.serve import serve
 
+COLUMNS = (
+    "arrived_ps",
+    "admitted_ps",
+    "first_token_ps",
+    "finished_ps",
+    "longest_gap_ps",
+    "preemptions",
+    "stall_ps",
+    "hit_tokens",
+    "rejected",
+    "replica",
+    "questions",
+    "iterations",
+    "peak_blocks",
+    "end_blocks",
+)
 SMALL = served([(0, 3, 40), (2, 5, 30)])
+
+
+def fuzzed(seed: int) -> Scenario:
+    """A fuzzed scenario, in turns with sessions, a prefix cache and a fleet."""
+    scenario = fuzzed_scenario(seed)
+    if seed % 3:
+        scenario = with_prefixes(scenario, seed)
+    if seed % 4 == 0:
+        scenario = with_sessions(scenario, np.random.default_rng((seed, 21)))
+    members = (0, 0, 1, 2, 3, 5)[seed % 6]
+    return fleet_of(scenario, members, seed // 6 % 2 == 0) if members else scenario
+
+
+def fleet_of(scenario: Scenario, members: int, balances: bool) -> Scenario:
+    """The scenario served by so many engines of its own kind."""
+    member = Member(scenario.deployment, scenario.step_time)
+    rule = "least_outstanding" if balances else "round_robin"
+    return replace(scenario, fleet=Fleet((member,) * members, rule=rule))
+
+
+def plainly(scenario: Scenario, policy: object) -> Run:
+    if scenario.fleet:
+        return simulate_fleet(scenario, policy, plain)
+    return simulate_plainly(scenario, policy)
 
 
 def outcome(engine, scenario, *further) -> Run | str:
@@ -29,37 +73,48 @@ def outcome(engine, scenario, *further) -> Run | str:
         return str(error)
 
 
-def agrees(scenario, *, room: int = 1 << 16) -> Run | str:
-    compiled = outcome(serve, scenario, room)
-    plain = outcome(simulate_plainly, scenario, None)
-    assert differences(compiled, plain) == [], scenario.name
-    if isinstance(compiled, Run):
-        check(scenario, compiled)
-        for name in ("arrived_ps", "hit_tokens", "rejected", "end_blocks"):
-            assert np.array_equal(getattr(compiled, name), getattr(plain, name)), name
-    return compiled
+def agrees(scenario: Scenario, *, room: int = 1 << 16) -> Run | str:
+    """What the core makes of a scenario, checked against the plain engine."""
+    assert covers(scenario, None)
+    run = outcome(serve, scenario, room)
+    oracle = outcome(plainly, scenario, None)
+    if isinstance(run, str) or isinstance(oracle, str):
+        assert run == oracle
+        return run
+    for name in COLUMNS:
+        one, other = getattr(run, name), getattr(oracle, name)
+        assert np.array_equal(one, other), f"{scenario.name}: {name}"
+    assert sorted(run.decisions) == sorted(oracle.decisions)
+    assert sorted(run.broken_gaps_ps) == sorted(oracle.broken_gaps_ps)
+    for one, other in zip(run.steps_of, oracle.steps_of, strict=True):
+        assert one.count.sum() == other.count.sum()
+        assert (one.count * one.gaps).sum() == (other.count * other.gaps).sum()
+    check(scenario, run)
+    return run
 
 
 @pytest.mark.parametrize("block", range(4))
 def test_the_compiled_core_equals_the_plain_engine(block):
-    preemptions = skipped = 0
-    for seed in range(100 * block, 100 * block + 100):
-        run = agrees(fuzzed_scenario(seed))
+    preemptions = skipped = hits = 0
+    for seed in range(80 * block, 80 * block + 80):
+        run = agrees(fuzzed(seed))
         preemptions += int(run.preemptions.sum())
+        hits += int(run.hit_tokens.sum())
         skipped += run.iterations - len(run.steps.count)
-    assert preemptions > 100
+    assert preemptions > 60
+    assert hits > 2000
     assert skipped > 1000
 
 
 @pytest.mark.slow
 def test_the_compiled_core_equals_the_plain_engine_ten_thousand_times():
     for seed in range(10_000, 20_000):
-        agrees(fuzzed_scenario(seed))
+        agrees(fuzzed(seed))
 
 
 def test_what_it_writes_down_is_collected_in_parts():
-    for seed in range(20):
-        agrees(fuzzed_scenario(seed), room=1)
+    for seed in range(24):
+        agrees(fuzzed(seed), room=1)
 
 
 @pytest.mark.parametrize(
@@ -70,18 +125,35 @@ def test_an_engine_that_gets_nowhere_is_ended(tokens, end):
     assert end in agrees(prompt)
 
 
-def test_only_built_in_rules_of_one_kind_of_engine_are_covered():
-    class Ranks:
-        def admit_key(self, waiting, engine):
-            return waiting.prompt_tokens
+class Ranks:
+    def admit_key(self, waiting, engine):
+        return waiting.prompt_tokens
 
-    follows = Sessions(np.array([-1, 0]), np.array([0, 5]), np.array([0, 0]))
-    trace = replace(SMALL.trace, sessions=follows)
+
+def test_only_built_in_rules_are_covered():
     assert covers(SMALL, None)
     assert covers(SMALL, object())
     assert not covers(SMALL, Ranks())
     assert not covers(replace(SMALL, companions={"eviction": "class A: pass"}), None)
-    assert not covers(replace(SMALL, trace=trace), None)
+
+
+def test_only_fleets_of_equal_lasting_members_are_covered():
+    fleet = fleet_of(SMALL, 3, balances=True).fleet
+    other = Member(replace(SMALL.deployment, kv_blocks=7), SMALL.step_time)
+    mixed = replace(fleet, members=(fleet.members[0], other))
+    lossy = replace(fleet, losses=(Loss(0, 1.0),))
+    assert covers(replace(SMALL, fleet=fleet), None)
+    assert not covers(replace(SMALL, fleet=mixed), None)
+    assert not covers(replace(SMALL, fleet=lossy), None)
+
+
+def test_what_it_does_not_know_is_not_covered(monkeypatch):
+    from evaluators.sim.compiled import coverage
+
+    known = coverage.KNOWN | {type(SMALL): coverage.KNOWN[type(SMALL)] - {"n_tenants"}}
+    monkeypatch.setattr(coverage, "KNOWN", known)
+    assert covers(SMALL, None)
+    assert not covers(replace(SMALL, n_tenants=2), None)
 
 
 def test_times_that_leave_64_bits_are_refused_not_wrapped():
@@ -91,3 +163,11 @@ def test_times_that_leave_64_bits_are_refused_not_wrapped():
     assert covers(long, None)
     with pytest.raises(OverflowError, match="lasts longer than"):
         serve(long)
+
+
+def test_contents_that_leave_64_bits_are_refused_not_wrapped():
+    far = Prefixes(1, np.array([0, 1, 1]), np.array([1 << 62]))
+    scenario = replace(SMALL, trace=replace(SMALL.trace, prefixes=far))
+    caching = replace(scenario.deployment, prefix_caching=True)
+    assert covers(scenario, None)
+    assert not covers(replace(scenario, deployment=caching), None)

@@ -6,23 +6,22 @@ from functools import partial
 import numpy as np
 
 from evaluators.scenario import Scenario
-from evaluators.sim.compiled.state import DECISION, GAP, STEP, State, rows_of
+from evaluators.sim.compiled.state import ADMIT, EVENT, GAP, STEP, State, rows_of
 from evaluators.sim.ledger import joined
 from evaluators.sim.run import Decision, Run, Steps
 from evaluators.views import Ints
 
-Part = tuple[Ints, Ints, Ints]
-"""Steps, decisions and broken gaps as rows of integers, in the fields of ``state``."""
+Part = tuple[Ints, Ints]
+"""Steps and events as rows of integers, in the fields of ``state``."""
 
 
 def taken(state: State) -> Part:
     """What the log holds; it is empty afterwards."""
     log = state.log
-    steps, decisions, gaps = log.used.tolist()
+    steps, events = log.used.tolist()
     part = (
         rows_of(log.steps, STEP)[:steps].copy(),
-        rows_of(log.decisions, DECISION)[:decisions].copy(),
-        rows_of(log.gaps, GAP)[:gaps].copy(),
+        rows_of(log.events, EVENT)[:events].copy(),
     )
     log.used[:] = 0
     state.replicas["run_of_steps"] = -1
@@ -34,8 +33,10 @@ def run_of(
 ) -> Run:
     """Everything that happened, as columns."""
     requests, replicas = state.requests, state.replicas
-    steps, decisions, gaps = (np.concatenate(part) for part in zip(*logs, strict=True))
-    order = decisions[np.argsort(decisions[:, -1], kind="stable")]
+    steps, events = (np.concatenate(part) for part in zip(*logs, strict=True))
+    is_gap = events[:, 2] == GAP
+    decisions = events[~is_gap]
+    decisions = decisions[np.argsort(decisions[:, -1], kind="stable")]
     steps_of = tuple(_steps(steps[steps[:, -1] == i]) for i in range(len(replicas)))
     total = scenario.deployment.kv_blocks
     return Run(
@@ -47,9 +48,9 @@ def run_of(
         preemptions=np.array(requests["preemptions"]),
         stall_ps=np.array(requests["stall_ps"]),
         hit_tokens=np.array(requests["hit_tokens"]),
-        broken_gaps_ps=gaps[:, 0],
+        broken_gaps_ps=events[is_gap, 0],
         steps=joined(steps_of),
-        decisions=_decisions(order),
+        decisions=_decisions(decisions),
         rejected=tuple(rejected),
         questions=0,
         peak_blocks=total - int(replicas["least_free"].min()),
@@ -64,6 +65,6 @@ def _steps(rows: Ints) -> Steps:
 
 
 def _decisions(rows: Ints) -> tuple[Decision, ...]:
-    kinds = np.where(rows[:, 2] == 1, "admit", "preempt").tolist()
+    kinds = np.where(rows[:, 2] == ADMIT, "admit", "preempt").tolist()
     fields = zip(rows[:, 0].tolist(), kinds, rows[:, 1].tolist(), strict=True)
     return tuple(map(partial(tuple.__new__, Decision), fields))

@@ -5,9 +5,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
+from evaluators.sim.compiled.arrivals import pop
 from evaluators.sim.compiled.jit import compiled, stored
 from evaluators.sim.compiled.skip import skip_steps
-from evaluators.sim.compiled.state import MOST_PS, State
+from evaluators.sim.compiled.state import MOST_PS, Record, Records, State
 from evaluators.sim.compiled.step import submit, take_step
 from evaluators.sim.progress import BARREN_STEPS
 
@@ -37,54 +38,76 @@ def _core(version: int) -> Core:
 
     @stored
     def serve(state: State) -> int:
-        at = state.at
-        while at[0] < len(state.arrivals):
-            row = state.arrivals[at[0]]
-            at_ps = state.requests[row].due_ps
-            stop = _advance(state, at_ps)
-            if stop != DONE:
-                return stop
-            index = _route(state, at_ps)
-            submit(state, index, row, at_ps)
-            at[0] += 1
-        return _advance(state, MOST_PS) if version >= 0 else DONE
+        used, coming = state.arrivals.used, state.arrivals.coming
+        used_log, stop = state.log.used, DONE
+        while stop == DONE and version >= 0:
+            at_ps = coming[0].at_ps if used[0] else MOST_PS
+            index = _furthest_behind(state.replicas, at_ps)
+            if index < 0 and used[0] == 0:
+                return DONE
+            if index < 0:
+                target = _route(state, at_ps)
+                submit(state, target, pop(state.arrivals), at_ps)
+                used[1] += 1
+                continue
+            if max(used_log[0], used_log[1]) >= state.limits.room:
+                return FULL
+            _go_on(state, index, at_ps)
+            stop = _why_stop(state.replicas[index])
+        return stop
 
     return serve
 
 
 @compiled
-def _route(state: State, at_ps: int) -> int:
-    """Whom the built-in rule sends the request to that arrives now."""
-    if not state.limits.balances:
-        return int(state.at[0]) % len(state.replicas)
-    best, least = 0, MOST_PS
-    for index in range(len(state.replicas)):
-        replica = state.replicas[index]
-        load = replica.outstanding
-        if replica.now_ps > at_ps:
-            load += replica.finished_now
-        if load < least:
-            best, least = index, load
-    return best
+def _furthest_behind(replicas: Records, until_ps: int) -> int:
+    """Of the replicas with work, the one that has come least far; -1 if all have."""
+    found, least_ps = -1, until_ps
+    for index in range(len(replicas)):
+        replica = replicas[index]
+        busy = replica.n_running > 0 or replica.first_waiting >= 0
+        if busy and replica.now_ps < least_ps:
+            found, least_ps = index, replica.now_ps
+    return found
 
 
 @compiled
-def _advance(state: State, until_ps: int) -> int:
-    """Take every step that starts before ``until_ps``."""
-    used = state.log.used
-    for index in range(len(state.replicas)):
-        replica = state.replicas[index]
-        while replica.now_ps < until_ps:
-            if replica.n_running == 0 and replica.first_waiting < 0:
-                break
-            if used.max() >= state.limits.room:
-                return FULL
-            if not (replica.is_steady and skip_steps(state, index, until_ps)):
-                take_step(state, index)
-            if replica.barren_steps > BARREN_STEPS:
-                return BARREN
-            if replica.steps_left < 0:
-                return ENDLESS
-            if replica.now_ps >= MOST_PS:
-                return TOO_LATE
-    return DONE
+def _go_on(state: State, index: int, until_ps: int) -> None:
+    """Take a step of the replica that is furthest behind, or several equal ones.
+
+    Where requests follow others, only as far as no other replica may finish one.
+    """
+    replica = state.replicas[index]
+    if state.limits.has_followers:
+        replica_ps, replica.now_ps = replica.now_ps, until_ps
+        other = _furthest_behind(state.replicas, until_ps)
+        replica.now_ps = replica_ps
+        if other >= 0:
+            until_ps = max(replica_ps + 1, state.replicas[other].now_ps)
+    if not (replica.is_steady and skip_steps(state, index, until_ps)):
+        take_step(state, index)
+
+
+@compiled
+def _why_stop(replica: Record) -> int:
+    if replica.barren_steps > BARREN_STEPS:
+        return BARREN
+    if replica.steps_left < 0:
+        return ENDLESS
+    return TOO_LATE if replica.now_ps >= MOST_PS else DONE
+
+
+@compiled
+def _route(state: State, at_ps: int) -> int:
+    """Whom the built-in rule sends the request to that arrives now."""
+    replicas = state.replicas
+    if not state.limits.balances:
+        return int(state.arrivals.used[1]) % len(replicas)
+    best, least = 0, MOST_PS
+    for index in range(len(replicas)):
+        load = replicas[index].outstanding
+        if replicas[index].now_ps > at_ps:
+            load += replicas[index].finished_now
+        if load < least:
+            best, least = index, load
+    return best

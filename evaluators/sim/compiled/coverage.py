@@ -34,8 +34,10 @@ KNOWN: dict[type, set[str]] = {
         "max_running",
         "max_step_tokens",
         "reserve_full_prompt",
+        "prefix_caching",
+        "parents_outlive_children",
     },
-    Trace: {*COLUMNS, "prefixes", "priorities"},
+    Trace: {*COLUMNS, "prefixes", "priorities", "sessions"},
     Fleet: {
         "members",
         "report_delay_s",
@@ -93,7 +95,16 @@ def _default(field: Any) -> object:  # noqa: ANN401 - a dataclass field of anyth
 
 def is_in_range(scenario: Scenario) -> bool:
     """Whether no time or sum can leave 64 bits, but for a simulation of 53 days."""
-    return max(longest_step_ps(scenario), int(scenario.trace.arrived_ps[-1])) < MOST_PS
+    trace = scenario.trace
+    largest = [longest_step_ps(scenario), int(trace.arrived_ps[-1])]
+    if trace.sessions is not None:
+        largest.append(int(trace.sessions.wait_ps.max()))
+    if trace.prefixes is not None and scenario.deployment.prefix_caching:
+        size, own = trace.prefixes.block_tokens, scenario.deployment.block_tokens
+        if size % own:
+            return False
+        largest.append(int(trace.prefixes.ids.max(initial=0) + 1) * (size // own))
+    return max(largest) < MOST_PS
 
 
 def longest_step_ps(scenario: Scenario) -> int:

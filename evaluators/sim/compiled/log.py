@@ -46,15 +46,8 @@ def _continues(log: Log, replica: Record, gaps: int, pace: Pace) -> bool:
 
 
 @compiled
-def note_decision(log: Log, decision: tuple[int, int, int, int]) -> None:
-    """An admission or a preemption: when, who, which of the two, and where."""
-    new = log.decisions[log.used[1]]
-    new.at_ps, new.row, new.is_admit, new.replica = decision
+def note_event(log: Log, event: tuple[int, int, int, int]) -> None:
+    """An event: when (a gap: how long), whose, of which kind, and where."""
+    new = log.events[log.used[1]]
+    new.at_ps, new.row, new.kind, new.replica = event
     log.used[1] += 1
-
-
-@compiled
-def note_gap(log: Log, gap_ps: int) -> None:
-    """A gap between two tokens that is not one step long."""
-    log.gaps[log.used[2]].gap_ps = gap_ps
-    log.used[2] += 1

@@ -1,12 +1,11 @@
 """Serves a scenario under the built-in rules in machine code."""
 
-import numpy as np
-
 from evaluators.evaluation import PolicyError
 from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import rejected_rows
 from evaluators.sim.compiled.columns import run_of, taken
-from evaluators.sim.compiled.state import MOST_PS, initial
+from evaluators.sim.compiled.initial import initial
+from evaluators.sim.compiled.state import MOST_PS
 from evaluators.sim.progress import BARREN_STEPS
 from evaluators.sim.run import Run
 
@@ -23,7 +22,7 @@ def serve(scenario: Scenario, room: int = ROOM) -> Run:
     from evaluators.sim.compiled import core  # noqa: PLC0415 - numba may be absent
 
     rejected = rejected_rows(scenario, scenario.deployment.kv_blocks)
-    state = initial(scenario, np.array(rejected, dtype=np.int64), room)
+    state = initial(scenario, rejected, room)
     serve_on, logs = core.core(), []
     while (stop := serve_on(state)) == core.FULL:
         logs.append(taken(state))

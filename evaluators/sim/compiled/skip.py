@@ -1,9 +1,11 @@
 """Takes decode-only steps at once as long as each must do what the last one did."""
 
+from evaluators.sim.compiled.blocks import take_blocks
 from evaluators.sim.compiled.jit import compiled
 from evaluators.sim.compiled.log import note_steps, total_ps
-from evaluators.sim.compiled.state import Pace, State
+from evaluators.sim.compiled.state import Durations, Pace, Record, Records, State
 from evaluators.sim.compiled.step import duration_ps
+from evaluators.views import Ints
 
 
 @compiled
@@ -13,43 +15,61 @@ def skip_steps(state: State, index: int, until_ps: int) -> bool:
     For a steady replica: every running request had a token in the last step, and who
     waits does not fit. Fewer steps than possible may be taken, never more.
     """
-    replica = state.replicas[index]
-    steps = _steps_before_a_finish(state, index)
+    replica, size = state.replicas[index], state.limits.block_tokens
+    rows = state.running[index, : replica.n_running]
+    steps = _steps_before_a_finish(state.requests, rows)
     if steps == 0:
         return False
-    n = replica.decodes
-    replica.context_tokens += n
-    replica.longest_context += 1
-    durations = state.durations
-    first_ps = duration_ps(durations, replica)
-    growth_ps = durations.context_ps[n] * n + durations.longest_ps
+    first_ps, growth_ps = _pace_ps(state.durations, replica)
     longest_ps = first_ps + growth_ps * (steps - 1)
     steps = min(steps, (until_ps - replica.now_ps + longest_ps - 1) // longest_ps)
-    if _need(state, index, steps) > replica.free:
-        steps = min(steps, replica.free // n * state.limits.block_tokens)
+    need = _need(state.requests, rows, steps, size)
+    if need > replica.free:
+        steps = min(steps, replica.free // len(rows) * size)
+        need = _need(state.requests, rows, steps, size)
     if steps == 0:
         return False
-    replica.context_tokens += n * (steps - 1)
-    replica.longest_context += steps - 1
-    _repeat(state, index, Pace(steps, first_ps, growth_ps))
+    take_blocks(state, index, need)
+    pace = Pace(steps, first_ps, growth_ps)
+    note_steps(state.log, index, replica, len(rows), pace)
+    _pass(replica, pace)
+    _repeat(state.requests, rows, replica, steps, size)
     return True
 
 
 @compiled
-def _steps_before_a_finish(state: State, index: int) -> int:
-    order, least = state.running[index], 1 << 62
-    for at in range(state.replicas[index].n_running):
-        request = state.requests[order[at]]
+def _pace_ps(durations: Durations, replica: Record) -> tuple[int, int]:
+    """Duration of the next step, and by how much each later one is longer."""
+    n = replica.decodes
+    growth_ps = durations.tables_ps[2, n] * n + durations.longest_ps
+    return duration_ps(durations, replica) + growth_ps, growth_ps
+
+
+@compiled
+def _pass(replica: Record, pace: Pace) -> None:
+    """The replica has taken so many steps, in which nobody finished."""
+    replica.context_tokens += replica.decodes * pace.steps
+    replica.longest_context += pace.steps
+    replica.now_ps += total_ps(pace)
+    replica.steps_left -= pace.steps
+    replica.finished_now = 0
+
+
+@compiled
+def _steps_before_a_finish(requests: Records, rows: Ints) -> int:
+    least = 1 << 62
+    for row in rows:
+        request = requests[row]
         least = min(least, request.output - request.generated)
     return least - 1
 
 
 @compiled
-def _need(state: State, index: int, steps: int) -> int:
-    """Blocks that so many more tokens of each running request take."""
-    order, size, need = state.running[index], state.limits.block_tokens, 0
-    for at in range(state.replicas[index].n_running):
-        request = state.requests[order[at]]
+def _need(requests: Records, rows: Ints, steps: int, size: int) -> int:
+    """Blocks that so many more tokens of each request take."""
+    need = 0
+    for row in rows:
+        request = requests[row]
         over = request.computed + steps - request.capacity
         if over > 0:
             need += (over + size - 1) // size
@@ -57,13 +77,12 @@ def _need(state: State, index: int, steps: int) -> int:
 
 
 @compiled
-def _repeat(state: State, index: int, pace: Pace) -> None:
-    replica, order, steps = state.replicas[index], state.running[index], pace.steps
-    size, free = state.limits.block_tokens, replica.free
-    note_steps(state.log, index, replica, replica.n_running, pace)
-    replica.now_ps += total_ps(pace)
-    for at in range(replica.n_running):
-        request = state.requests[order[at]]
+def _repeat(
+    requests: Records, rows: Ints, replica: Record, steps: int, size: int
+) -> None:
+    """Requests take so many steps, for which the memory is taken."""
+    for row in rows:
+        request = requests[row]
         request.computed += steps
         request.generated += steps
         request.goal += steps
@@ -71,9 +90,4 @@ def _repeat(state: State, index: int, pace: Pace) -> None:
         request.longest_gap_ps = max(request.longest_gap_ps, replica.step_ps)
         over = request.computed - request.capacity
         if over > 0:
-            blocks = (over + size - 1) // size
-            free -= blocks
-            request.capacity += blocks * size
-    replica.free, replica.finished_now = free, 0
-    replica.least_free = min(replica.least_free, free)
-    replica.steps_left -= steps
+            request.capacity += (over + size - 1) // size * size
