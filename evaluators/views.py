@@ -65,6 +65,7 @@ TENANT_COLUMNS = (
     Column("output_tokens_served", "output tokens emitted for the tenant so far"),
     Column("waiting", "its waiting requests"),
     Column("running", "its running requests"),
+    Column("priority", "its level as of now, higher first; 0 where none is given"),
 )
 CLASS_COLUMNS = (
     Column("ttft_s", "objective for the time to first token"),

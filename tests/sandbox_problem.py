@@ -8,7 +8,14 @@ from evaluators.problem import Exam, Standard
 from evaluators.problems.scheduling import MANNERS
 from evaluators.scenario import Deployment, Scenario, ServiceClass
 from evaluators.sim.hooks import HOOKS, VIEWS, Policy
-from evaluators.views import Engine, EngineFacts, Running, Table, Waiting
+from evaluators.views import (
+    TENANT_COLUMNS,
+    Engine,
+    EngineFacts,
+    Running,
+    Table,
+    Waiting,
+)
 from evaluators.workloads.trace import Trace
 
 FACTS = EngineFacts(np.array([1000.0, 16.0, 8.0, 512.0, 0.3]), np.ones((3, 2)))
@@ -77,7 +84,9 @@ def _arrive(table, trace, row):
     table.floats[:, row] = trace.arrived_ps[row] / 1e12, 1.5, np.nan
     table.changed.append(row)
     scalars = np.array([row / 3, 5.0, row + 1, row + 1, 0, 0, 0.1])
-    return Engine(FACTS, scalars, np.full((4, 3), row, dtype=np.int64))
+    return Engine(
+        FACTS, scalars, np.full((len(TENANT_COLUMNS), 3), row, dtype=np.int64)
+    )
 
 
 def _answers(checked, waiting, running, engine):

@@ -10,6 +10,7 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from evaluators.scenario import Scenario
+from evaluators.sim.alarm import Alarm
 from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.clock import steps_to_cover, total_ps
 from evaluators.sim.hooks import Policy
@@ -23,7 +24,6 @@ from evaluators.sim.running import RunningSet, Step
 from evaluators.sim.scheduler import Scheduler
 from evaluators.sim.swapping import simulate_with_host
 from evaluators.workloads.trace import FOREVER_PS as FOREVER
-from evaluators.workloads.trace import PS_PER_S
 
 
 def simulate(scenario: Scenario, policy: object) -> Run:
@@ -71,7 +71,7 @@ class FastEngine:
         self._arrivals: list[tuple[int, int]] = []
         self._arriving: Arrivals | None = None
         self._pending: Pending | None = None
-        self._is_timed, self._next_ask_ps = policy.ask is not None, 0
+        self._alarm = Alarm(policy.ask, scenario.trace.priorities)
 
     # -- what others tell and ask it ------------------------------------------------
 
@@ -117,8 +117,9 @@ class FastEngine:
                 if self._arrivals
                 else None
             )
-        busy = running.partials or running.paused or self._arrivals or self._is_timed
-        if pending.step is not None or busy or self._scheduler.dirty:
+        busy = running.partials or running.paused or self._arrivals
+        timed = pending.step is not None or self._alarm.next_ps is not None
+        if timed or busy or self._scheduler.dirty:
             return pending.ends_ps
         decodes = running.decodes
         left = decodes.next_finish() - decodes.step
@@ -156,8 +157,10 @@ class FastEngine:
             running.now_ps = max(running.now_ps, min(arrivals[0][0], limit))
         if running.now_ps >= limit:
             return False
-        if self._is_timed or (arrivals and arrivals[0][0] <= running.now_ps):
+        if arrivals and arrivals[0][0] <= running.now_ps:
             self._arrive()
+        if self._alarm.next_ps is not None:
+            self._scheduler.dirty |= self._alarm.rings(running.now_ps)
         step = self._scheduler.next_step()
         return self._skip(limit) if step is None else self._begin(step, limit)
 
@@ -190,10 +193,6 @@ class FastEngine:
             self._panel.show(row, at)
             self._scheduler.queue.arrive(row)
             self._running.tenants.wait(row)
-            self._scheduler.dirty = True
-        period = self._policy.ask
-        if period is not None and now >= self._next_ask_ps:
-            self._next_ask_ps = now + int(period * PS_PER_S)
             self._scheduler.dirty = True
 
     def _skip(self, limit: int) -> bool:
@@ -232,6 +231,5 @@ class FastEngine:
         blocked = self._scheduler.queue.members and not self._policy.answers_admission
         if self._arrivals and self._scheduler.has_slot and not blocked:
             at = self._arrivals[0][0]
-        if self._policy.ask is not None:
-            at = self._next_ask_ps if at is None else min(at, self._next_ask_ps)
-        return at
+        rings = self._alarm.next_ps
+        return rings if at is None or (rings is not None and rings < at) else at

@@ -6,6 +6,7 @@ import numpy as np
 
 from evaluators.scenario import Scenario
 from evaluators.views import (
+    TENANT_COLUMNS,
     Engine,
     EngineFacts,
     Floats,
@@ -24,11 +25,12 @@ class Panel:
     (``update``): only then does its row count as changed.
     """
 
-    __slots__ = ("_facts", "table")
+    __slots__ = ("_facts", "_priorities", "table")
 
     def __init__(self, scenario: Scenario) -> None:
         self.table = _table(scenario)
         self._facts = _facts(scenario)
+        self._priorities = scenario.trace.priorities
 
     def show(self, row: int, arrived_ps: int) -> None:
         """Make a request visible, which arrived then."""
@@ -69,13 +71,19 @@ class Panel:
             column.flags.writeable = False
         return Running(self.table, np.array(rows, dtype=np.int64), own)
 
-    def engine(self, scalars: Sequence[float], tenants: Sequence[list[int]]) -> Engine:
+    def engine(
+        self, now_ps: int, scalars: Sequence[float], tenants: Sequence[list[int]]
+    ) -> Engine:
         """View of the engine; ``scalars`` follow ``views.ENGINE_SCALARS``.
 
         ``tenants`` are four lists, one entry a tenant: prompt tokens served, output
         tokens served, waiting, running.
         """
-        columns = np.array(tenants, dtype=np.int64)
+        columns = np.zeros((len(TENANT_COLUMNS), len(tenants[0])), dtype=np.int64)
+        columns[: len(tenants)] = tenants
+        if self._priorities is not None:
+            levels = self._priorities.at(now_ps)[: columns.shape[1]]
+            columns[-1, : len(levels)] = levels
         columns.flags.writeable = False
         return Engine(self._facts, np.array(scalars, dtype=np.float64), columns)
 

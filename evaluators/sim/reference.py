@@ -12,6 +12,7 @@ import numpy as np
 from evaluators.evaluation import PolicyError
 from evaluators.scenario import Scenario
 from evaluators.sim import plan
+from evaluators.sim.alarm import Alarm
 from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.hooks import Policy
 from evaluators.sim.ledger import Ledger
@@ -33,7 +34,6 @@ from evaluators.sim.request import (
 from evaluators.sim.run import Decision, Run
 from evaluators.views import Engine, Running
 from evaluators.workloads.trace import FOREVER_PS as FOREVER
-from evaluators.workloads.trace import PS_PER_S
 
 Work = list[tuple[Request, int]]
 """Who computes how many tokens in a step."""
@@ -69,7 +69,8 @@ class PlainEngine:
         self.panel, self.cache = Panel(scenario), cache
         self.ledger, self.record = ledger or Ledger(scenario), Recorder()
         self.progress = Progress(scenario)
-        self.now_ps = self.next_ask_ps = self.last_step_ps = 0
+        self.now_ps = self.last_step_ps = 0
+        self.alarm = Alarm(policy.ask, scenario.trace.priorities)
         self.waiting, self.running = list[Request](), list[Request]()
         self.requests = requests(scenario)
         self.arrivals: list[tuple[int, int]] = []
@@ -160,10 +161,10 @@ class PlainEngine:
         )
 
     def next_event_ps(self) -> int | None:
-        """When an arrival or a timed question comes next; None if neither does."""
+        """When an arrival or the alarm comes next; None if neither does."""
         events = [self._comes()] if self.arrivals else []
-        if self.policy.ask is not None:
-            events.append(self.next_ask_ps)
+        if self.alarm.next_ps is not None:
+            events.append(self.alarm.next_ps)
         return min(events, default=None)
 
     def _comes(self) -> int:
@@ -177,9 +178,7 @@ class PlainEngine:
             self.panel.show(row, at)
             self.waiting.append(request)
             self.dirty = True
-        period = self.policy.ask
-        if period is not None and self.now_ps >= self.next_ask_ps:
-            self.next_ask_ps, self.dirty = self.now_ps + int(period * PS_PER_S), True
+        self.dirty |= self.alarm.rings(self.now_ps)
 
     def _ask(self) -> None:
         due, self.dirty = self.dirty, False
@@ -398,4 +397,5 @@ class PlainEngine:
         facts = scalars(self.waiting, self.running, self.free, clock_ps)
         n = len(self.served[0])
         waiting, running = (per_tenant(r, n) for r in (self.waiting, self.running))
-        return self.panel.engine(facts, (*self.served, waiting, running))
+        tenants = (*self.served, waiting, running)
+        return self.panel.engine(self.now_ps, facts, tenants)

@@ -321,4 +321,5 @@ class RunningSet:
             decodes.computed_tokens() + sum(paused),
             self.last_step_ps / PS_PER_S,
         )
-        return self.panel.engine(scalars, self.tenants.columns(decodes.step))
+        tenants = self.tenants.columns(decodes.step)
+        return self.panel.engine(self.now_ps, scalars, tenants)

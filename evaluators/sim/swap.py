@@ -12,9 +12,12 @@ moves only what is new; kept copies make room, the oldest first, for others.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from evaluators.host_memory import HostMemory
 from evaluators.sim.links import BACK, OUT, Link, Pieces, pieces_of
 from evaluators.sim.segments import allocator
+from evaluators.views import Ints
 
 
 class Copies(NamedTuple):
@@ -22,9 +25,10 @@ class Copies(NamedTuple):
 
     ``swaps`` preemptions moved KV out instead of losing it, ``refused`` ones wanted to
     and found no room. ``spared_bytes`` were in the host already when they would have
-    been moved out. ``stall_ps`` is how long steps waited for copies. ``kept_laws`` says
-    that no link beat its bandwidth, and that the host held what was moved out and not
-    let go. ``curve`` names the copy curve; ``is_assumed`` that nobody measured it.
+    been moved out. The step that starts at ``stalled_at_ps[i]`` waited ``stall_ps[i]``
+    for copies. ``kept_laws`` says that no link beat its bandwidth, and that the host
+    held what was moved out and not let go. ``curve`` names the copy curve;
+    ``is_assumed`` says that nobody measured it.
     """
 
     swaps: int
@@ -32,7 +36,8 @@ class Copies(NamedTuple):
     out_bytes: int
     back_bytes: int
     spared_bytes: int
-    stall_ps: int
+    stalled_at_ps: Ints
+    stall_ps: Ints
     peak_blocks: int
     end_blocks: int
     kept_laws: bool
@@ -70,7 +75,8 @@ class Swap:
         self._leaving: list[tuple[int, int]] = []
         self._coming: list[tuple[int, int]] = []
         self._used = self._peak = self._written = self._let_go = 0
-        self._swaps = self._refused = self._spared = self._stall_ps = 0
+        self._swaps = self._refused = self._spared = 0
+        self._stalls: list[tuple[int, int]] = []
 
     def take(self, row: int, blocks: int) -> None:
         """The row takes so many GPU blocks more."""
@@ -146,19 +152,16 @@ class Swap:
             self._let_go += copy.blocks
 
     def begins_ps(self, free_blocks: int, now_ps: int) -> int:
-        """When a step may begin that has taken its blocks; the wait counts as stall."""
+        """When a step formed now may begin to compute; the wait counts as stall."""
         if self._memory.overlaps:
             self._coming = [pair for pair in self._coming if pair[0] > now_ps]
             spare = free_blocks + sum(blocks for _, blocks in self._coming)
             at = self._vacant_ps(spare, now_ps)
         else:
             at = max(now_ps, self._link.free_ps(OUT), self._link.free_ps(BACK))
-        self._stall_ps += at - now_ps
+        if at > now_ps:
+            self._stalls.append((now_ps, at - now_ps))
         return at
-
-    def is_quiet(self, now_ps: int) -> bool:
-        """Whether no copy is under way."""
-        return max(self._link.free_ps(OUT), self._link.free_ps(BACK)) <= now_ps
 
     def result(self) -> Copies:
         """What was moved so far."""
@@ -170,13 +173,15 @@ class Swap:
             and self._peak <= self._memory.blocks
         )
         curve = self._memory.curve
+        stalls = np.array(self._stalls, dtype=np.int64).reshape(-1, 2).T
         return Copies(
             swaps=self._swaps,
             refused=self._refused,
             out_bytes=out,
             back_bytes=back,
             spared_bytes=self._spared * self._memory.block_bytes,
-            stall_ps=self._stall_ps,
+            stalled_at_ps=stalls[0],
+            stall_ps=stalls[1],
             peak_blocks=self._peak,
             end_blocks=self._used,
             kept_laws=kept_laws,

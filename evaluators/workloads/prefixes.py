@@ -97,3 +97,8 @@ class Priorities:
                 f"priorities of shape {levels.shape} every {self.period_ps} ps; "
                 "expected (updates, tenants) and a period above 0"
             )
+
+    def at(self, now_ps: int) -> Ints:
+        """Level of each tenant at a time, shape (n_tenants,)."""
+        level: Ints = self.levels[min(now_ps // self.period_ps, len(self.levels) - 1)]
+        return level

@@ -14,7 +14,7 @@ from adrs.sandbox import Limits
 from adrs.zygote import Zygote
 from evaluators.load import load_policy
 from evaluators.sim.hooks import HOOKS
-from evaluators.views import Engine, Table, Waiting
+from evaluators.views import TENANT_COLUMNS, Engine, Table, Waiting
 from tests.sandbox_problem import FACTS, HONEST, PROBLEM, exam
 
 pytestmark = pytest.mark.bench
@@ -24,7 +24,7 @@ class Trivial:
     def admit_key(self, waiting, engine):
         return waiting.prompt_tokens
 """
-TENANTS = np.zeros((4, 4), dtype=np.int64)
+TENANTS = np.zeros((len(TENANT_COLUMNS), 4), dtype=np.int64)
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,7 @@ def test_the_mode_is_asked_for_the_victims_as_they_were():
 
 def test_without_overlap_the_step_lasts_until_the_copies_have_landed():
     run = checked(tight(block_bytes=100))
-    assert run.copies.stall_ps == 2 * 10 * 105
+    assert run.copies.stall_ps.tolist() == [10 * 105, 10 * 105]
     assert run.steps.first_ps.max() >= 10 * 105
 
 
@@ -84,7 +84,7 @@ def test_with_overlap_a_request_goes_on_once_its_kv_has_landed_and_others_meanwh
         for o in (False, True)
     )
     assert stop.preemptions.sum() and flow.preemptions.sum()
-    assert flow.copies.stall_ps < stop.copies.stall_ps
+    assert flow.copies.stall_ps.sum() < stop.copies.stall_ps.sum()
     assert flow.finished_ps.max() < stop.finished_ps.max()
 
 
