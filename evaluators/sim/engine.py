@@ -12,10 +12,10 @@ from typing import NamedTuple
 from evaluators.scenario import Scenario
 from evaluators.sim.alarm import Alarm
 from evaluators.sim.arrivals import Arrivals
+from evaluators.sim.cache import Cache, prefix_cache
 from evaluators.sim.clock import steps_to_cover, total_ps
 from evaluators.sim.hooks import Policy
 from evaluators.sim.ledger import Ledger
-from evaluators.sim.memory import Memory
 from evaluators.sim.panel import Panel
 from evaluators.sim.queue import FirstCome, Ranked
 from evaluators.sim.reference import simulate_plainly
@@ -38,9 +38,17 @@ def simulate(scenario: Scenario, policy: object) -> Run:
     hooks = Policy(policy)
     if hooks.schedule or hooks.ask == 0:
         return simulate_plainly(scenario, policy, skips=hooks.ask != 0)
-    engine = FastEngine(scenario, hooks)
+    engine = FastEngine(scenario, hooks, cache=kv_cache(scenario))
     engine.serve(Arrivals(scenario))
     return engine.result()
+
+
+def kv_cache(scenario: Scenario) -> Cache | None:
+    """Memory of an engine that keeps blocks for later requests; None if it does not."""
+    deployment, trace = scenario.deployment, scenario.trace
+    if not deployment.prefix_caching:
+        return None
+    return prefix_cache(deployment, trace.prefixes, len(trace))
 
 
 class Pending(NamedTuple):
@@ -59,7 +67,7 @@ class FastEngine:
         scenario: Scenario,
         policy: Policy,
         ledger: Ledger | None = None,
-        cache: Memory | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self._deployment, self._policy = scenario.deployment, policy
         self.ledger = ledger or Ledger(scenario)
@@ -189,10 +197,9 @@ class FastEngine:
         arrivals, now = self._arrivals, self._running.now_ps
         while arrivals and arrivals[0][0] <= now:
             at, row = heappop(arrivals)
-            self.ledger.arrived_ps[row] = at
-            self._panel.show(row, at)
+            self._panel.show(row, self.ledger.arrive(row, at))
             self._scheduler.queue.arrive(row)
-            self._running.tenants.wait(row)
+            self._running.wait(row)
             self._scheduler.dirty = True
 
     def _skip(self, limit: int) -> bool:
@@ -203,7 +210,7 @@ class FastEngine:
         until = self._next_event_ps()
         if until is not None:
             steps = min(steps, steps_to_cover(until - running.now_ps, *durations))
-        if running.cache and running.cache.n_copies and self._scheduler.queue.members:
+        if running.cache and running.cache.has_copies and self._scheduler.queue.members:
             steps = 1
         ends = True
         if limit is not FOREVER:

@@ -14,9 +14,10 @@ from evaluators.scenario import Scenario
 from evaluators.sim import plan
 from evaluators.sim.alarm import Alarm
 from evaluators.sim.arrivals import Arrivals
+from evaluators.sim.cache import Cache
+from evaluators.sim.cache_plain import PlainCache
 from evaluators.sim.hooks import Policy
 from evaluators.sim.ledger import Ledger
-from evaluators.sim.memory import Memory
 from evaluators.sim.panel import Panel, n_tenants
 from evaluators.sim.progress import Progress
 from evaluators.sim.queue import INFINITY
@@ -48,9 +49,18 @@ def simulate_plainly(scenario: Scenario, policy: object, *, skips: bool = False)
     steps that are all alike are taken at once. Raises ``PolicyError`` for a policy's
     fault.
     """
-    engine = PlainEngine(scenario, Policy(policy), skips=skips)
+    cache = plain_cache(scenario)
+    engine = PlainEngine(scenario, Policy(policy), cache=cache, skips=skips)
     engine.serve(Arrivals(scenario))
     return engine.result()
+
+
+def plain_cache(scenario: Scenario) -> Cache | None:
+    """Memory of an engine that keeps blocks for later requests; None if it does not."""
+    deployment, trace = scenario.deployment, scenario.trace
+    if not deployment.prefix_caching:
+        return None
+    return PlainCache(deployment, trace.prefixes, len(trace))
 
 
 class PlainEngine:
@@ -61,7 +71,7 @@ class PlainEngine:
         scenario: Scenario,
         policy: Policy,
         ledger: Ledger | None = None,
-        cache: Memory | None = None,
+        cache: Cache | None = None,
         *,
         skips: bool = False,
     ) -> None:
@@ -174,8 +184,8 @@ class PlainEngine:
         while self.arrivals and self._comes() <= self.now_ps:
             at, row = heappop(self.arrivals)
             request = self.requests[row]
-            request.arrived_ps = self.ledger.arrived_ps[row] = at
-            self.panel.show(row, at)
+            request.arrived_ps = self.ledger.arrive(row, at)
+            self.panel.show(row, request.arrived_ps)
             self.waiting.append(request)
             self.dirty = True
         self.dirty |= self.alarm.rings(self.now_ps)

@@ -1,9 +1,12 @@
 """Random small scenarios and policies, nasty on purpose: ties, tight memory, rests."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from evaluators.calibration.step_time import StepTime
 from evaluators.scenario import Deployment, Scenario, ServiceClass
+from evaluators.workloads.prefixes import Prefixes
 from evaluators.workloads.trace import Trace
 
 CLASSES = (
@@ -49,6 +52,28 @@ def fuzzed_scenario(seed: int) -> Scenario:
         CLASSES,
         "made up for tests",
         0.1,
+    )
+
+
+def with_prefixes(scenario: Scenario, seed: int) -> Scenario:
+    """The same with prompts that share prefixes, and an engine that caches them."""
+    rng = np.random.default_rng((seed, 3))
+    deployment, trace = scenario.deployment, scenario.trace
+    size = deployment.block_tokens * int(rng.choice([1, 1, 2]))
+    branches, seen = int(rng.integers(1, 5)), dict[tuple[int, int], int]()
+    offsets, ids = [0], list[int]()
+    for prompt in (trace.prompt_tokens // size).tolist():
+        parent = -1
+        for _ in range(int(rng.integers(0, prompt + 1))):
+            step = (parent, int(rng.integers(branches)))
+            parent = seen.setdefault(step, len(seen))
+            ids.append(parent)
+        offsets.append(len(ids))
+    prefixes = Prefixes(size, np.array(offsets), np.array(ids, dtype=np.int64))
+    return replace(
+        scenario,
+        trace=replace(trace, prefixes=prefixes),
+        deployment=replace(deployment, prefix_caching=True),
     )
 
 

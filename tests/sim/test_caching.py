@@ -1,0 +1,67 @@
+"""Prefix caching in both engines: equal on every request, and worth what it saves."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from evaluators.sim.engine import simulate
+from evaluators.sim.laws import check
+from evaluators.sim.reference import simulate_plainly
+from evaluators.workloads.prefixes import Prefixes
+from tests.sim.builders import served
+from tests.sim.fuzzed import fuzzed_policy, fuzzed_scenario, with_prefixes
+from tests.sim.test_advance import in_sessions
+from tests.sim.test_engine import differences, ended
+
+
+def test_the_engines_agree_with_a_cache():
+    hits = preemptions = 0
+    for seed in range(400):
+        base = in_sessions(seed) if seed % 3 == 0 else fuzzed_scenario(seed)
+        scenario, policy = with_prefixes(base, seed), fuzzed_policy(seed)
+        fast = ended(simulate, scenario, policy)
+        plain = ended(simulate_plainly, scenario, policy)
+        assert differences(fast, plain) == [], seed
+        if isinstance(fast, str):
+            continue
+        assert np.array_equal(fast.hit_tokens, plain.hit_tokens), seed
+        check(scenario, fast)
+        hits += int(fast.hit_tokens.sum())
+        preemptions += int((fast.preemptions * (fast.hit_tokens > 0)).sum())
+    assert hits > 10_000
+    assert preemptions > 100
+
+
+def sharing(requests, chains, **deployment):
+    """``served`` with prefix caching and these chains of block contents."""
+    scenario = served(requests, prefix_caching=True, **deployment)
+    offsets = np.cumsum([0, *map(len, chains)])
+    ids = np.array([i for chain in chains for i in chain], dtype=np.int64)
+    prefixes = Prefixes(scenario.deployment.block_tokens, offsets, ids)
+    return replace(scenario, trace=replace(scenario.trace, prefixes=prefixes))
+
+
+def test_a_later_request_finds_the_prefix_and_starts_after_it():
+    later = sharing([(0, 6, 2), (1000, 6, 2)], [[1, 2, 3], [1, 2, 4]], block_tokens=2)
+    run = simulate(later, None)
+    assert run.hit_tokens.tolist() == [0, 4]
+    assert run.steps.prefill_tokens.sum() == 6 + 2
+
+
+def test_one_token_is_always_left_to_compute():
+    twice = sharing([(0, 4, 1), (1000, 4, 1)], [[1, 2], [1, 2]], block_tokens=2)
+    assert simulate(twice, None).hit_tokens.tolist() == [0, 2]
+
+
+def test_a_request_finds_what_another_computes_in_the_same_step():
+    together = sharing([(0, 6, 1), (0, 6, 1)], [[1, 2, 3], [1, 2, 3]], block_tokens=2)
+    run = simulate(together, None)
+    assert run.hit_tokens.tolist() == [0, 4]
+    assert run.admitted_ps.tolist() == [0, 0]
+
+
+def test_a_preempted_request_finds_its_own_tokens_again():
+    tight = sharing([(0, 4, 8), (0, 4, 8)], [[], []], block_tokens=2, kv_blocks=10)
+    run = simulate(tight, None)
+    assert run.preemptions.tolist() == [0, 1]
+    assert run.hit_tokens[1] > 0
