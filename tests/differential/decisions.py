@@ -49,7 +49,7 @@ class Watched(PlainEngine):
         self.noted: Steps = []
         self._n_decisions = 0
 
-    def _compute(self, work) -> None:
+    def _compute(self, work, ends_ps: int) -> None:
         decisions = self.record.decisions[self._n_decisions :]
         self._n_decisions += len(decisions)
         preempted = [d.row for d in decisions if d.kind == "preempt"]
@@ -63,7 +63,7 @@ class Watched(PlainEngine):
         }
         if self.watched:
             self.watched.evicted = []
-        super()._compute(work)
+        super()._compute(work, ends_ps)
         finished = [r.row for r, _ in work if r.generated == r.output]
         self.noted.append(note | {"ends_ps": self.now_ps, "finished": finished})
 

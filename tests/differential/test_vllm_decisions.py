@@ -3,11 +3,7 @@
 Needs an environment of its own: see README.md in this folder.
 """
 
-import json
-import os
-import subprocess
 from itertools import product
-from pathlib import Path
 
 import pytest
 
@@ -16,16 +12,10 @@ from evaluators.sim.engine import simulate
 from evaluators.sim.hooks import HOOKS
 from tests.differential.decisions import Steps, first_difference, ours, total
 from tests.differential.drawn import PLENTY, TIGHT, scenario
+from tests.differential.vllm_python import ROOT, answers, needs_vllm
 from tests.differential.vllm_side.job import Job, to_json
 
-ROOT = Path(__file__).parents[2]
-PYTHON = os.environ.get("ADRS_VLLM_PYTHON")
-NEEDED = "set ADRS_VLLM_PYTHON to a Python with vLLM 0.32: see tests/differential"
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(PYTHON is None, reason=NEEDED),
-]
+pytestmark = [pytest.mark.slow, needs_vllm]
 
 SHORTEST = """
 class Shortest:
@@ -89,22 +79,9 @@ def job(case: Case) -> Job:
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory) -> dict[Case, Steps]:
     """vLLM's decisions in every case, from one process."""
-    folder = tmp_path_factory.mktemp("vllm")
-    jobs, out = folder / "jobs.jsonl", folder / "steps.jsonl"
-    jobs.write_text("".join(json.dumps(to_json(job(case))) + "\n" for case in CASES))
-    module = "tests.differential.vllm_side.driver"
-    offline = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
-    ended = subprocess.run(
-        [PYTHON, "-m", module, jobs, out],
-        cwd=ROOT,
-        env=os.environ | offline | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    lines = out.read_text().splitlines()
-    return dict(zip(CASES, map(json.loads, lines), strict=True))
+    jobs = (to_json(job(case)) for case in CASES)
+    said = answers("driver", jobs, tmp_path_factory.mktemp("vllm"))
+    return dict(zip(CASES, said, strict=True))
 
 
 def loaded(text: str) -> object:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from vllm.config import (
@@ -11,6 +12,8 @@ from vllm.config import (
     SchedulerConfig,
     VllmConfig,
 )
+from vllm.utils.hashing import get_hash_fn_by_name
+from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
 from vllm.v1.kv_cache_interface import (
     FullAttentionSpec,
     KVCacheConfig,
@@ -47,20 +50,8 @@ def build(model: Path, deployment: Deployment, longest_tokens: int) -> PolicySch
     ``longest_tokens`` is the longest prompt and output together.
     """
     config = _config(model, deployment, longest_tokens)
-    spec = FullAttentionSpec(
-        block_size=deployment.block_tokens,
-        num_kv_heads=1,
-        head_size=1,
-        dtype=torch.float32,
-    )
-    # Block 0 of vLLM's pool is a placeholder that no request ever holds.
-    blocks = deployment.kv_blocks + 1
-    config.cache_config.num_gpu_blocks = blocks
-    memory = KVCacheConfig(
-        num_blocks=blocks,
-        kv_cache_tensors=[],
-        kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)],
-    )
+    memory = pool_of(deployment)
+    config.cache_config.num_gpu_blocks = memory.num_blocks
     return PolicyScheduler(
         vllm_config=config,
         kv_cache_config=memory,
@@ -68,6 +59,29 @@ def build(model: Path, deployment: Deployment, longest_tokens: int) -> PolicySch
         block_size=deployment.block_tokens,
         log_stats=False,
     )
+
+
+def pool_of(deployment: Deployment) -> KVCacheConfig:
+    """KV memory of one layer, in the blocks of the deployment."""
+    spec = FullAttentionSpec(
+        block_size=deployment.block_tokens,
+        num_kv_heads=1,
+        head_size=1,
+        dtype=torch.float32,
+    )
+    # Block 0 of vLLM's pool is a placeholder that no request ever holds.
+    return KVCacheConfig(
+        num_blocks=deployment.kv_blocks + 1,
+        kv_cache_tensors=[],
+        kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)],
+    )
+
+
+def hasher_of(deployment: Deployment) -> Any:
+    """What makes a request of vLLM know the contents of its blocks."""
+    hash_function = get_hash_fn_by_name("sha256")
+    init_none_hash(hash_function)
+    return get_request_block_hasher(deployment.block_tokens, hash_function)
 
 
 def _config(model: Path, deployment: Deployment, longest_tokens: int) -> VllmConfig:

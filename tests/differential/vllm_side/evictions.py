@@ -36,6 +36,13 @@ class Evictions:
         self._evicted.clear()
         return evicted
 
+    def contents(self, blocks: Iterable[KVCacheBlock]) -> list[int | None]:
+        """What each block holds, None for one without contents."""
+        return [
+            None if key is None else self._known[get_block_hash(key)]
+            for key in (block.block_hash for block in blocks)
+        ]
+
     def on_block_evicted(self, block: KVCacheBlock) -> None:
         """A block is taken for something else; its old contents, if any, are lost."""
         if block.block_hash is not None:

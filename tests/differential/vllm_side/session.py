@@ -1,11 +1,8 @@
 """One job on one vLLM scheduler, from the first arrival to the last token."""
 
 from heapq import heapify, heappop, heappush
-from typing import Any
 
 from vllm.sampling_params import SamplingParams
-from vllm.utils.hashing import get_hash_fn_by_name
-from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request
@@ -16,6 +13,7 @@ from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.hooks import HOOKS, Policy
 from evaluators.workloads.trace import PS_PER_S
 from tests.differential.vllm_side.adviser import Adviser, Time
+from tests.differential.vllm_side.build import hasher_of
 from tests.differential.vllm_side.evictions import Evictions
 from tests.differential.vllm_side.job import Job, Json
 from tests.differential.vllm_side.policy_scheduler import PolicyScheduler, row_of
@@ -31,7 +29,7 @@ class Session:
         self._time = Time()
         scheduler.obey(Adviser(job.scenario, Policy(policy), self._time))
         self._tokens = Tokens(job.scenario.trace)
-        self._hasher = _hasher(job.scenario.deployment.block_tokens)
+        self._hasher = hasher_of(job.scenario.deployment)
         self._evictions = Evictions(job.scenario, scheduler.kv_cache_manager.block_pool)
         self._sessions = Arrivals(job.scenario)
         self._arrivals = list(self._sessions.first)
@@ -118,9 +116,3 @@ class Session:
             req_id_to_index={name: i for i, name in enumerate(names)},
             sampled_token_ids=sampled,
         )
-
-
-def _hasher(block_tokens: int) -> Any:
-    hash_function = get_hash_fn_by_name("sha256")
-    init_none_hash(hash_function)
-    return get_request_block_hasher(block_tokens, hash_function)
