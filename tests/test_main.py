@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adrs.commands import doctor
+from evaluators.workloads.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[1]
 
@@ -107,7 +108,9 @@ def test_doctor_counts_the_traces_that_fetch_would_have_put_there(
     for folder in (None, str(tmp_path)):
         found = doctor.traces(folder)
         assert found.works is True
-        assert found.detail == f"1 of 5 in {tmp_path}: mooncake_synthetic"
+        assert (
+            found.detail == f"1 of {len(CATALOGUE)} in {tmp_path}: mooncake_synthetic"
+        )
     assert doctor.traces(str(tmp_path / "nowhere")).works is False
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from evaluators.scenario import Split
 from evaluators.workloads.annotations import PREDICTION_ERROR, RELAXED
 from evaluators.workloads.arrivals import AtOnce
-from evaluators.workloads.chains import Layers
+from evaluators.workloads.relations import Layers
 from evaluators.workloads.generated import Contents, Generated, check_sizes
 
 BLOCK_TOKENS = 16

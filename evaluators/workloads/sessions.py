@@ -9,7 +9,12 @@ import numpy as np
 from evaluators.rng import stream
 from evaluators.scenario import Split
 from evaluators.workloads.annotations import paced_ps, predicted, prompt_classes
-from evaluators.workloads.chains import joined, taken
+from evaluators.workloads.relations import (
+    earliest_ps,
+    followers,
+    joined,
+    taken,
+)
 from evaluators.workloads.prefixes import Ints, Sessions
 from evaluators.workloads.trace import PS_PER_S, Trace
 from evaluators.workloads.workload import check_draw
@@ -48,14 +53,6 @@ class Session(NamedTuple):
             self.is_tool[:n],
             self.chains[:n],
         )
-
-    def earliest_ps(self) -> Ints:
-        """Time of each request since the start if all were served at once."""
-        times: list[int] = []
-        pairs = zip(self.after.tolist(), self.wait_ps.tolist(), strict=True)
-        for before, wait in pairs:
-            times.append(wait + (times[before] if before >= 0 else 0))
-        return np.array(times, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +108,8 @@ class ClosedLoop:
         gaps = random["starts"].exponential(1.0, len(sessions))
         starts = paced_ps(np.cumsum(gaps), starts_per_s)
         sizes = np.array([len(session.after) for session in sessions])
-        earliest = np.concatenate([session.earliest_ps() for session in sessions])
-        arrived = np.repeat(starts, sizes) + earliest
+        relations, since_ps = _relations(sessions, sizes)
+        arrived = earliest_ps(relations, np.repeat(starts, sizes) + since_ps)
         order = np.argsort(arrived, kind="stable")
         opening = np.array([int(session.prompt_tokens[0]) for session in sessions])
         classes = np.repeat(prompt_classes(opening, random["class"]), sizes)
@@ -128,19 +125,19 @@ class ClosedLoop:
             tenant=np.repeat(tenants, sizes)[order],
             slo_class=classes[order],
             prefixes=taken(joined(self.block_tokens, chains), order),
-            sessions=_relations(sessions, sizes, order),
+            sessions=followers(relations, order),
         )
 
 
-def _relations(sessions: list[Session], sizes: Ints, order: Ints) -> Sessions:
-    """Who follows whom, by rows of the trace."""
-    row_of = np.empty(len(order), dtype=np.int64)
-    row_of[order] = np.arange(len(order))
-    after = _joined(sessions, "after")
+def _relations(sessions: list[Session], sizes: Ints) -> tuple[Sessions, Ints]:
+    """Who follows whom, and when after its session's start comes who follows none."""
+    after, waits = _joined(sessions, "after"), _joined(sessions, "wait_ps")
     first = np.repeat(np.cumsum(sizes) - sizes, sizes)
-    rows = np.where(after >= 0, row_of[first + np.maximum(after, 0)], -1)
-    waits = np.where(after >= 0, _joined(sessions, "wait_ps"), 0)
-    return Sessions(rows[order], waits[order], _joined(sessions, "is_tool")[order])
+    follows = after >= 0
+    rows = np.where(follows, first + after, -1)
+    pauses = np.where(follows, waits, 0)
+    relations = Sessions(rows, pauses, _joined(sessions, "is_tool"))
+    return relations, np.where(follows, 0, waits)
 
 
 def _joined(sessions: list[Session], column: str) -> Ints:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.workloads.chains import is_new
+from evaluators.workloads.relations import is_new
 from evaluators.workloads.trace import PS_PER_S, Ints, Trace
 
 WINDOWS_S = (1, 10, 60)

@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluators.workloads.relations import earliest_ps, followers, taken
 from evaluators.workloads.prefixes import Prefixes, Priorities, Sessions
 
 PS_PER_S = 1_000_000_000_000
@@ -117,8 +118,19 @@ class Trace:
         return int(self.slo_class.max()) + 1
 
     def scaled(self, factor: float) -> Self:
-        """The same requests arriving ``factor`` times as fast."""
+        """The same requests arriving ``factor`` times as fast.
+
+        Of sessions this moves the starts: waits stay, and rows may change places.
+        """
         if not factor > 0:
             raise ValueError(f"time scale is {factor}; expected above 0")
         arrived = np.rint(self.arrived_ps / factor).astype(np.int64)
-        return replace(self, arrived_ps=arrived)
+        if self.sessions is None:
+            return replace(self, arrived_ps=arrived)
+        arrived = earliest_ps(self.sessions, arrived)
+        order = np.argsort(arrived, kind="stable")
+        columns = {name: getattr(self, name)[order] for name in COLUMNS}
+        columns["arrived_ps"] = arrived[order]
+        chains = None if self.prefixes is None else taken(self.prefixes, order)
+        sessions = followers(self.sessions, order)
+        return replace(self, **columns, prefixes=chains, sessions=sessions)

@@ -15,7 +15,8 @@ class Workload(Protocol):
 
     ``prediction_error`` is the standard deviation of log(predicted / true output
     tokens). Nothing drawn for one split is ever drawn for another. The rate scales
-    time only: two draws that differ in the rate hold the same requests.
+    time only: two draws that differ in the rate hold the same requests. Of sessions it
+    scales how fast they start, and not the waits in them.
     """
 
     name: str
@@ -31,7 +32,8 @@ class Workload(Protocol):
     ) -> Trace:
         """``n_requests`` requests that arrive over n_requests / rate_per_s seconds.
 
-        Raises ``ValueError`` for a rate or a count that cannot be had.
+        Sessions start in that time and go on after it; a batch is there at once. Raises
+        ``ValueError`` for a rate or a count that cannot be had.
         """
         ...
 

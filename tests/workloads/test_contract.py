@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from evaluators.workloads.chains import second_predecessor
+from evaluators.workloads.relations import second_predecessor
 from evaluators.workloads.workload import build_workload, kinds
 from tests.workloads import samples
 

@@ -179,3 +179,20 @@ def test_sharegpt_has_its_measured_turns():
     assert len(prompts) == pytest.approx(0.906 * model_turns, rel=0.002)
     assert prompts.sum() / model_turns == pytest.approx(746, rel=0.001)
     assert np.percentile(prompts, 99) == pytest.approx(1979, rel=0.02)
+
+
+def test_a_scaled_trace_has_its_starts_moved_and_all_relations_kept():
+    trace = agents.build(prefix_tokens=160).draw("train", 0, 0.05, 200)
+    scaled = trace.scaled(100.0)
+    assert not np.array_equal(trace.output_tokens, scaled.output_tokens)
+    whole = {tuple(trace.output_tokens[rows].tolist()) for rows in sessions_of(trace)}
+    assert whole == {
+        tuple(scaled.output_tokens[rows].tolist()) for rows in sessions_of(scaled)
+    }
+    rows = np.flatnonzero(scaled.sessions.after >= 0)
+    before = scaled.sessions.after[rows]
+    waited = scaled.arrived_ps[rows] - scaled.arrived_ps[before]
+    assert np.array_equal(waited, scaled.sessions.wait_ps[rows])
+    for row, earlier in zip(rows.tolist(), before.tolist(), strict=True):
+        begun = scaled.prefixes.chain(earlier)
+        assert np.array_equal(scaled.prefixes.chain(row)[: len(begun)], begun)

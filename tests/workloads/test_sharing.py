@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from evaluators.workloads import claude_code, mooncake, ragpulse
-from evaluators.workloads.chains import is_new
+from evaluators.workloads.relations import is_new
 
 DATA = os.environ.get("ADRS_DATA")
 pytestmark = pytest.mark.skipif(

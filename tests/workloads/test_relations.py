@@ -1,9 +1,9 @@
-"""Chains of blocks: renumbered, taken by rows, layered; and the tree that they are."""
+"""Relations of rows: renumbered, taken by rows, layered; and the tree of blocks."""
 
 import numpy as np
 import pytest
 
-from evaluators.workloads.chains import (
+from evaluators.workloads.relations import (
     Layers,
     dense,
     is_new,

@@ -1,11 +1,11 @@
-"""Chains of block contents: built from what was recorded, taken row by row."""
+"""Relations of rows: built from what was recorded, and taken in another order."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from evaluators.workloads.prefixes import Ints, Prefixes
+from evaluators.workloads.prefixes import Ints, Prefixes, Sessions
 
 
 def prefixes_of(block_tokens: int, chains: Sequence[Sequence[int] | Ints]) -> Prefixes:
@@ -58,6 +58,28 @@ def taken(prefixes: Prefixes, rows: Ints) -> Prefixes:
     within = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths)
     places = np.repeat(prefixes.offsets[rows], lengths) + within
     return Prefixes(prefixes.block_tokens, ends, dense(prefixes.ids[places]))
+
+
+def followers(sessions: Sessions, order: Ints) -> Sessions:
+    """Sessions of the rows in this order; each stays behind the one it follows."""
+    row_of = np.empty(len(order), dtype=np.int64)
+    row_of[order] = np.arange(len(order))
+    after = sessions.after[order]
+    rows = np.where(after >= 0, row_of[np.maximum(after, 0)], -1)
+    return Sessions(rows, sessions.wait_ps[order], sessions.is_tool[order])
+
+
+def earliest_ps(sessions: Sessions, starts_ps: Ints) -> Ints:
+    """When each row would arrive if all before it were served at once.
+
+    ``starts_ps`` are the arrivals of those that follow nobody.
+    """
+    times: list[int] = starts_ps.tolist()
+    waits = sessions.wait_ps.tolist()
+    for row, before in enumerate(sessions.after.tolist()):
+        if before >= 0:
+            times[row] = times[before] + waits[row]
+    return np.array(times, dtype=np.int64)
 
 
 def dense(ids: Ints) -> Ints:
