@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from evaluators.scenario import Split
 from evaluators.workloads.annotations import PREDICTION_ERROR, RELAXED
 from evaluators.workloads.arrivals import AtOnce
-from evaluators.workloads.relations import Layers
 from evaluators.workloads.generated import Contents, Generated, check_sizes
+from evaluators.workloads.relations import Layers
 
 BLOCK_TOKENS = 16
 SPREAD = 0.5

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from evaluators.scenario import Split
 from evaluators.workloads.annotations import PREDICTION_ERROR, zipf_shares
 from evaluators.workloads.arrivals import POISSON
-from evaluators.workloads.relations import Layers
 from evaluators.workloads.generated import (
     Contents,
     Generated,
@@ -16,6 +15,7 @@ from evaluators.workloads.generated import (
     check_sizes,
 )
 from evaluators.workloads.lengths import CONVERSATION
+from evaluators.workloads.relations import Layers
 
 BLOCK_TOKENS = 16
 POPULARITY_EXPONENT = 0.8

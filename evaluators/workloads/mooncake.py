@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.workloads.annotations import PREDICTION_ERROR
-from evaluators.workloads.relations import prefixes_of
 from evaluators.workloads.prefixes import Prefixes
 from evaluators.workloads.recorded import Stamp, lines, recording, stamp, token_column
+from evaluators.workloads.relations import prefixes_of
 from evaluators.workloads.replay import Recording, Replay, find
 
 BLOCK_TOKENS = 512

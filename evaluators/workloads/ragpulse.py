@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluators.workloads.annotations import PREDICTION_ERROR
-from evaluators.workloads.relations import prefixes_of
 from evaluators.workloads.prefixes import Ints, Prefixes
 from evaluators.workloads.recorded import Stamp, lines, recording, stamp, token_column
+from evaluators.workloads.relations import prefixes_of
 from evaluators.workloads.replay import Recording, Replay, find
 
 CATEGORIES = ("sys_prompt", "passages_ids", "history", "web_search", "user_input")

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.workloads.relations import taken
 from evaluators.workloads.prefixes import Prefixes
+from evaluators.workloads.relations import taken
 from evaluators.workloads.replay import Recording
 from evaluators.workloads.trace import Ints
 

@@ -17,8 +17,8 @@ from evaluators.workloads.annotations import (
     zipf_shares,
 )
 from evaluators.workloads.catalogue import how_to_get
-from evaluators.workloads.relations import taken
 from evaluators.workloads.prefixes import Prefixes
+from evaluators.workloads.relations import taken
 from evaluators.workloads.trace import PS_PER_S, Ints, Trace
 from evaluators.workloads.workload import check_draw
 

@@ -9,13 +9,13 @@ import numpy as np
 from evaluators.rng import stream
 from evaluators.scenario import Split
 from evaluators.workloads.annotations import paced_ps, predicted, prompt_classes
+from evaluators.workloads.prefixes import Ints, Sessions
 from evaluators.workloads.relations import (
     earliest_ps,
     followers,
     joined,
     taken,
 )
-from evaluators.workloads.prefixes import Ints, Sessions
 from evaluators.workloads.trace import PS_PER_S, Trace
 from evaluators.workloads.workload import check_draw
 

@@ -6,8 +6,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.workloads.relations import earliest_ps, followers, taken
 from evaluators.workloads.prefixes import Prefixes, Priorities, Sessions
+from evaluators.workloads.relations import earliest_ps, followers, taken
 
 PS_PER_S = 1_000_000_000_000
 """Picoseconds in a second; simulated time is an integer number of picoseconds."""

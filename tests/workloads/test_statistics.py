@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evaluators.workloads.relations import prefixes_of
 from evaluators.workloads.prefixes import Priorities, Sessions
+from evaluators.workloads.relations import prefixes_of
 from evaluators.workloads.statistics import statistics
 from evaluators.workloads.trace import PS_PER_S, Trace
 from evaluators.workloads.workload import build_workload
