@@ -11,6 +11,7 @@ from evaluators.sim.ledger import Ledger
 from evaluators.sim.recorder import Recorder
 from evaluators.sim.reference import PlainEngine, plain_cache
 from evaluators.sim.run import Decision
+from evaluators.workloads.trace import FOREVER_PS
 
 
 def fast(scenario: Scenario, ledger: Ledger) -> Replica:
@@ -75,19 +76,34 @@ class FastReplica(FastEngine):
     def load(self) -> Load:
         """See ``Replica``."""
         running, decodes = self._running, self._running.decodes
-        left = sum(running.goal[r] - running.computed[r] for r in running.partials)
-        paused = sum(running.computed[r] for r in running.paused)
-        told = [running.goal[row] for _, row in self._arrivals]
+        waiting = len(self._scheduler.queue.members)
+        tokens, blocks = running.waiting_tokens, running.waiting_blocks
+        for _, row in self._arrivals:
+            waiting += 1
+            tokens += running.goal[row]
+            blocks += running.blocks(running.goal[row])
+        for row in running.partials:
+            tokens += running.goal[row] - running.computed[row]
+        context = decodes.computed_tokens()
+        for row in running.paused:
+            context += running.computed[row]
         return Load(
             len(running.rows),
-            len(self._scheduler.queue.members) + len(told),
-            running.waiting_tokens + sum(told) + left,
-            running.waiting_blocks + sum(running.blocks(goal) for goal in told),
+            waiting,
+            tokens,
+            blocks,
             running.free,
             decodes.n + len(running.paused),
-            decodes.computed_tokens() + paused,
+            context,
             running.last_step_ps,
         )
+
+    def quiet_until_ps(self) -> int:
+        """See ``Replica``."""
+        if self._pending is not None:
+            return self._pending.ends_ps
+        idle = not (self._running.rows or self._scheduler.queue.members)
+        return FOREVER_PS if idle and not self._arrivals else 0
 
     def cached_tokens(self, row: int) -> int:
         """See ``Replica``."""
@@ -148,6 +164,10 @@ class PlainReplica(PlainEngine):
         blocks = self.blocks(own.goal)
         self.panel.update(own.row, own.generated, blocks, own.last_token_ps)
         self.submit(own.row, at_ps)
+
+    def quiet_until_ps(self) -> int:
+        """See ``Replica``."""
+        return 0
 
     def load(self) -> Load:
         """See ``Replica``."""

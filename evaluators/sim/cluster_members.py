@@ -10,8 +10,9 @@ from evaluators.sim.cluster_reports import NO_LOAD, Load
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.recorder import Recorder
 from evaluators.sim.run import Run
+from evaluators.workloads.trace import FOREVER_PS
 
-NEVER = 1 << 100
+NEVER = FOREVER_PS
 """A time in picoseconds that no simulation reaches."""
 
 
@@ -70,6 +71,10 @@ class Replica(Protocol):
         """Time before which no request finishes, as things are; None when idle."""
         ...
 
+    def quiet_until_ps(self) -> int:
+        """Time before which advancing changes nothing, having advanced just now."""
+        ...
+
     def load(self) -> Load:
         """Its state as far as it has advanced."""
         ...
@@ -96,7 +101,8 @@ class Members:
 
     An engine that is back is a new one: nothing of the old one's memory is left.
     ``bounds`` are times before which a replica finishes nothing; kept up to date only
-    if ``watches``, as they cost a look into the engine.
+    if ``watches``, as they cost a look into the engine. A replica is not asked to
+    advance while it is quiet, nor again for a load that has not changed.
     """
 
     def __init__(
@@ -119,6 +125,10 @@ class Members:
         self.watches = False
         self.bounds = [NEVER] * len(fleet.members)
         self._times_ps = [0] * len(fleet.members)
+        self._quiet_ps = [0] * len(fleet.members)
+        self._loads: list[Load | None] = [None] * len(fleet.members)
+        self._caches = any(m.deployment.prefix_caching for m in fleet.members)
+        self._no_tokens = [0] * len(fleet.members)
 
     def _made(self, scenario: Scenario) -> Replica:
         engine = self._make(scenario, self._ledger)
@@ -130,9 +140,14 @@ class Members:
         engine = self.engines[index]
         if engine is None:
             return []
+        until = NEVER if until_ps is None else until_ps
+        if until < self._quiet_ps[index]:
+            self._times_ps[index] = until
+            return []
         engine.advance(until_ps)
-        if until_ps is not None:
-            self._times_ps[index] = until_ps
+        self._times_ps[index] = until
+        self._quiet_ps[index] = engine.quiet_until_ps()
+        self._loads[index] = None
         finished = engine.finished[:]
         engine.finished.clear()
         if self.watches:
@@ -147,6 +162,8 @@ class Members:
             engine.resubmit(request, at_ps)
         else:
             engine.submit(request.row, at_ps)
+        self._quiet_ps[index] = min(self._quiet_ps[index], engine.quiet_until_ps())
+        self._loads[index] = None
         if self.watches:
             self._bound(index)
 
@@ -155,6 +172,7 @@ class Members:
         engine = self.engines[index]
         assert engine is not None
         self.engines[index], self.bounds[index] = None, NEVER
+        self._loads[index] = NO_LOAD
         return engine.abandon()
 
     def restore(self, index: int, at_ps: int) -> None:
@@ -162,7 +180,8 @@ class Members:
         engine = self._made(self._scenarios[index])
         self.engines[index] = engine
         engine.advance(at_ps)
-        self._times_ps[index] = at_ps
+        self._times_ps[index] = self._quiet_ps[index] = at_ps
+        self._loads[index] = None
 
     def fits(self, index: int, row: int) -> bool:
         """Whether a replica could ever hold the request with its whole answer."""
@@ -173,10 +192,16 @@ class Members:
 
     def loads(self) -> list[Load]:
         """State of every replica; all have advanced to the same time."""
-        return [engine.load() if engine else NO_LOAD for engine in self.engines]
+        loads = self._loads
+        for index, engine in enumerate(self.engines):
+            if loads[index] is None and engine:
+                loads[index] = engine.load()
+        return [load or NO_LOAD for load in loads]
 
     def cached_tokens(self, row: int) -> list[int]:
         """Leading prompt tokens of a request that each replica has in memory."""
+        if not self._caches:
+            return self._no_tokens
         return [engine.cached_tokens(row) if engine else 0 for engine in self.engines]
 
     def run(self, questions: int) -> Run:
