@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import NamedTuple, Self, cast
 
 from adrs import sandbox
+from adrs.zygote import same_addresses
 from evaluators import problems
 from evaluators.confine import Limits
 from evaluators.evaluation import Evaluation, Outcome, PolicyError
@@ -154,7 +155,8 @@ class Pool:
         with self._lock:
             if self._is_closed:
                 raise CancelledError
-            future = executor.submit(_judge, task)
+            with same_addresses():  # loky starts its workers as it is given work
+                future = executor.submit(_judge, task)
             self._given.add(future)
         future.add_done_callback(self._given.discard)
         return future

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.view_kinds import KINDS
-from evaluators.views import Engine, EngineFacts, Requests, Table, table_of
+from evaluators.views import Engine, EngineFacts, Ints, Requests, Table, table_of
 
 Names = tuple[str, ...]
 Plain = Any
@@ -51,7 +51,8 @@ class Teller:
         if table is not self._table:
             assert self._table is None, "a policy is shown rows of two tables"
             self._table = table
-        return [_plain(array) for array in view.parts()]
+        rows, *own = view.parts()
+        return rows.tobytes(), [_plain(array) for array in own]
 
     def engine(self, view: Engine) -> Plain:
         """Scalars, tenants, and the facts unless they are known already."""
@@ -82,7 +83,7 @@ class Mirror:
 
     def _change(self, rows: Plain, words: Plain) -> None:
         if isinstance(rows, int):
-            self._table.apply_one(rows, _array(words))
+            self._table.apply_one(rows, _words(words))
         else:
             self._table.apply(_array(rows), _array(words))
 
@@ -93,8 +94,8 @@ class Mirror:
 
     def requests(self, plain: Plain, kind: type[Requests]) -> Requests:
         """Inverse of ``Teller.requests``."""
-        rows, *own = plain
-        return kind(self._table, _array(rows), [_array(one) for one in own])
+        rows, own = plain
+        return kind(self._table, _words(rows), [_array(one) for one in own])
 
     def engine(self, plain: Plain) -> Engine:
         """Inverse of ``Teller.engine``."""
@@ -141,7 +142,7 @@ def _changes(table: Table) -> Plain:
     """What ``Mirror`` changes: rows and words, or most often one row and its words."""
     if len(table.changed) == 1:
         row = table.changed.pop()
-        return row, _plain(table.words[:, row])
+        return row, table.words[:, row].tobytes()
     return [_plain(array) for array in table.drain()]
 
 
@@ -153,3 +154,8 @@ def _array(plain: Plain) -> NDArray[Any]:
     """Inverse of ``_plain``; read-only."""
     kind, shape, values = plain
     return np.ndarray(shape, kind, values)
+
+
+def _words(values: bytes) -> Ints:
+    """Whole numbers in one dimension."""
+    return np.frombuffer(values, np.int64)

@@ -174,6 +174,21 @@ def test_a_pool_that_cannot_be_is_refused_with_a_reason(arguments, says):
         Pool(*arguments, LIMITS)
 
 
+def test_a_worker_and_its_policies_hold_their_code_at_the_same_addresses(pool):
+    list(pool.evaluate([HONEST] * 4, EXAMS))
+    for worker in workers():
+        (zygote,) = (p for p in below(worker) if "evaluators.zygote" in command(p))
+        assert interpreter_in(worker) == interpreter_in(zygote)
+
+
+def interpreter_in(process):
+    """Where a process holds the code of Python itself."""
+    lines = Path(f"/proc/{process}/maps").read_text().splitlines()
+    code = [line.split() for line in lines if " r-xp " in line]
+    named = [(words[-1], words[0]) for words in code]
+    return {p: at for p, at in named if Path(p).name.startswith(("python", "libpy"))}
+
+
 def test_a_worker_keeps_to_a_core_that_no_other_worker_has(pool):
     list(pool.evaluate([HONEST] * 4, EXAMS))
     pinned = [os.sched_getaffinity(w) for w in workers()]
