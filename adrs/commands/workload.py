@@ -23,6 +23,7 @@ from evaluators.workloads.trace import Trace
 
 RUNS = Path("runs")
 BAR_LETTERS = 50
+SHOWN_SHARES = 8
 ARRIVAL_WINDOWS = 20
 DRAWN_WINDOWS, DRAWN_PARTS = 120, 4
 """Of the picture: windows of arrivals, and bars for each doubling of a length."""
@@ -113,7 +114,9 @@ def _lengths(numbers: LengthStatistics) -> str:
 
 
 def _percents(shares: tuple[float, ...]) -> str:
-    return ", ".join(f"{share:.1%}" for share in shares)
+    shown = ", ".join(f"{share:.1%}" for share in shares[:SHOWN_SHARES])
+    left = len(shares) - SHOWN_SHARES
+    return f"{shown} and {left} more" if left > 0 else shown
 
 
 def _relations(numbers: Statistics) -> dict[str, str]:

@@ -1,12 +1,16 @@
 """Replay: windows of a recording, never across its splits, at the asked pace."""
 
 import gzip
+import json
+from itertools import takewhile
 
 import numpy as np
 import pytest
 
-from evaluators.workloads import azure, mooncake
+from evaluators.workloads import azure, claude_code, mooncake, ragpulse
+from evaluators.workloads.relations import prefixes_of
 from evaluators.workloads.replay import Recording, Replay, find
+from tests.workloads import samples
 
 N = 1000
 
@@ -192,3 +196,102 @@ def test_a_broken_archive_is_refused_in_one_line(tmp_path):
     path.write_bytes(gzip.compress(AZURE.encode())[:-20])
     with pytest.raises(ValueError, match="is not a readable trace"):
         azure.read(path)
+
+
+def common(prefixes, one, other):
+    """How many blocks two rows begin with alike."""
+    chains = (prefixes.chain(row).tolist() for row in (one, other))
+    pairs = zip(*chains, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def test_a_window_shares_among_its_rows_what_the_recording_does():
+    rng = np.random.default_rng(0)
+    chains = [[0, *np.cumsum(rng.integers(1, 3, 4)) + 10**9] for _ in range(N)]
+    shared = prefixes_of(
+        1, [[hash((j, *c[: j + 1])) % 2**40 for j in range(5)] for c in chains]
+    )
+    rows = np.arange(10, N + 10)
+    recording = Recording(rows.astype(float), rows, rows, 0.0, shared)
+    trace = replay(recording).draw("validation", 3, 1.0, 40)
+    first = int(trace.prompt_tokens[0]) - 10
+    assert trace.prefixes.ids.max() < 200
+    for one, other in [(0, 1), (0, 39), (5, 20), (17, 18)]:
+        found = common(trace.prefixes, one, other)
+        assert found == common(shared, first + one, first + other) >= 1
+
+
+def test_only_full_blocks_of_a_mooncake_prompt_are_prefixes(tmp_path):
+    lines = [
+        MOONCAKE.replace(" 8", f" {tokens}").replace("[0]", "[4, 5]")
+        for tokens in (1024, 1023, 512, 511)
+    ]
+    path = mooncake_file(tmp_path, "\n".join(lines))
+    prefixes = mooncake.read(path, 3.0).prefixes
+    assert prefixes.block_tokens == 512
+    assert np.diff(prefixes.offsets).tolist() == [2, 1, 1, 0]
+    assert np.diff(mooncake.blocks(path).offsets).tolist() == [2, 2, 2, 2]
+
+
+def test_chunks_of_all_lengths_are_cut_into_blocks_known_by_what_they_cover(tmp_path):
+    samples.ragpulse(tmp_path, n=4)
+    rows = [
+        ([0], [100, 101], [1000]),
+        ([0], [100, 102], [1001]),
+        ([0], [101, 100], [1000]),
+        ([1], [100, 101], [1000]),
+    ]
+    names = ("sys_prompt", "passages_ids", "user_input")
+    none = {"history": [], "web_search": []}
+    samples.lines(
+        tmp_path / "ragpulse" / "0_trace.jsonl",
+        [
+            {
+                "timestamp": str(at),
+                "input_length": 190,
+                "output_length": 5,
+                "hash_ids": {**none, **dict(zip(names, ids, strict=True))},
+            }
+            for at, ids in enumerate(rows)
+        ],
+    )
+    prefixes = ragpulse.build(data=str(tmp_path), block_tokens=50).read().prefixes
+    assert np.diff(prefixes.offsets).tolist() == [3, 3, 3, 3]
+    assert [common(prefixes, 0, other) for other in (1, 2, 3)] == [2, 2, 0]
+    listed = ragpulse.chunks(tmp_path / "ragpulse" / "0_trace.jsonl")
+    assert listed.ids[:4].tolist() == [0, 100, 101, 1000]
+    assert listed.tokens[:4].tolist() == [100, 37, 37, 9]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("[]", "row 1: '\\[\\]' is not a JSON object"),
+        ('{"hash_ids": {}}', "row 1: hash_ids is {}; expected lists of ids by sys_"),
+        ('{"timestamp": "x", "hash_ids": IDS}', "row 1: timestamp is x; expected sec"),
+        ('{"timestamp": "1", "hash_ids": IDS}', "row 1: input_length is None; expect"),
+        ('{"hash_ids": ODD}', "row 1: chunk 77 has no token_length in the files"),
+    ],
+)
+def test_a_bad_ragpulse_file_is_refused_in_one_line(tmp_path, row, message):
+    samples.ragpulse(tmp_path, n=4)
+    ids = dict.fromkeys(ragpulse.CATEGORIES, ())
+    text = row.replace("IDS", json.dumps({**ids, "sys_prompt": [0]}))
+    text = text.replace("ODD", json.dumps({**ids, "sys_prompt": [77]}))
+    path = tmp_path / "ragpulse" / "0_trace.jsonl"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        ragpulse.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_of_chunk_lengths_is_to_be_fetched_by_its_name(tmp_path):
+    samples.ragpulse(tmp_path, n=4)
+    (tmp_path / "ragpulse" / "2_passages.jsonl").unlink()
+    with pytest.raises(FileNotFoundError, match="adrs fetch ragpulse_passages"):
+        ragpulse.build(data=str(tmp_path)).read()
+
+
+def test_a_trace_that_no_file_holds_is_to_be_had_from_its_project(tmp_path):
+    with pytest.raises(FileNotFoundError, match="clone .*callanjfox/kv-cache-tester"):
+        claude_code.build(data=str(tmp_path))
