@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from adrs.terminal import note, say
-from evaluators.workloads.catalogue import PublicTrace, public_trace
+from evaluators.workloads.catalogue import PublicTrace, parts, public_trace
 from evaluators.workloads.replay import data_folder
 
 TIMEOUT_S = 30
@@ -31,20 +31,23 @@ class FetchError(OSError):
 
 
 def run(settings: FetchSettings) -> int:
-    """Fetch the named trace into ``traces`` of the data folder and say where it is.
+    """Fetch the named trace, and its parts, into ``traces`` of the data folder.
 
     Raises ``FetchError`` or, for an unknown name, ``ValueError``, with one line.
     """
     trace = public_trace(settings.name)
     root = Path(settings.data).expanduser() if settings.data else data_folder()
     path = fetch(trace, root / "traces")
+    for part in parts(trace.name):
+        fetch(part, root / "traces")
     if trace.sha256 is None:
         note(f"unverified: no SHA-256 of {trace.name} is known here")
     if settings.format == "json":
         say(json.dumps({**asdict(trace), "path": str(path)}, indent=2))
         return 0
     say(f"{trace.name}: {path.stat().st_size:,} bytes in {path}")
-    say(f"{trace.licence}, {trace.paper}; use it with workload={trace.name}")
+    workload = trace.part_of or trace.name
+    say(f"{trace.licence}, {trace.paper}; use it with workload={workload}")
     return 0
 
 

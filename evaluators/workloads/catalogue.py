@@ -33,7 +33,8 @@ class PublicTrace:
     """A trace file of another project.
 
     ``file`` is the name it is kept under, which the readers find. ``sha256`` is of the
-    upstream bytes, or None where nobody here has hashed them.
+    upstream bytes, or None where nobody here has hashed them. ``part_of`` names the
+    trace that needs this one beside it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class PublicTrace:
     sha256: str | None
     licence: str
     paper: str
+    part_of: str | None = None
 
 
 CATALOGUE = (
@@ -93,6 +95,7 @@ CATALOGUE = (
             None,
             "MIT",
             "RAGPulse, arXiv 2511.12979",
+            None if name == "ragpulse" else "ragpulse",
         )
         for name, file in (
             ("ragpulse", "0_trace.jsonl"),
@@ -135,6 +138,11 @@ def how_to_get(name: str) -> str:
     if name in {trace.name for trace in CATALOGUE}:
         return f"get it with `adrs fetch {name}`"
     return PROJECTS.get(name, "get it from its project")
+
+
+def parts(name: str) -> tuple[PublicTrace, ...]:
+    """The other traces that the one of that name needs beside it."""
+    return tuple(trace for trace in CATALOGUE if trace.part_of == name)
 
 
 def public_trace(name: str) -> PublicTrace:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluators.workloads.catalogue import CATALOGUE, public_trace
+from evaluators.workloads import ragpulse
+from evaluators.workloads.catalogue import CATALOGUE, parts, public_trace
 
 DATA = Path(os.environ.get("ADRS_DATA", "/nowhere"))
 COPIES = {
@@ -28,3 +29,9 @@ def test_every_trace_names_its_project_and_licence_and_is_found_by_name():
         assert public_trace(trace.name) is trace
         assert trace.url.startswith("https://raw.githubusercontent.com/")
         assert trace.licence
+
+
+def test_a_trace_of_several_files_is_fetched_with_all_that_its_reader_needs():
+    files = {part.file for part in parts("ragpulse")}
+    assert files == {f"ragpulse/{name}.jsonl" for name in ragpulse.LENGTHS}
+    assert parts("mooncake_synthetic") == ()

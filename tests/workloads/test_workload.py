@@ -38,7 +38,7 @@ def test_every_recorded_section_tells_where_its_trace_is_to_be_had():
     recorded = {keys(path)["trace"] for path in CONF if "trace" in keys(path)}
     fetched = {trace.name for trace in CATALOGUE}
     assert recorded - fetched <= set(PROJECTS)
-    assert {name for name in fetched if not name.startswith("ragpulse_")} <= recorded
+    assert {trace.part_of or trace.name for trace in CATALOGUE} <= recorded
     assert all(how_to_get(name).endswith(f"fetch {name}`") for name in fetched)
 
 
