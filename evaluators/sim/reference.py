@@ -144,6 +144,13 @@ class PlainEngine:
         """When a step that is formed by now may begin to compute."""
         return self.now_ps
 
+    def may_skip(self) -> bool:
+        """Whether equal steps may be taken at once, as things are."""
+        return not self.cache
+
+    def grow_alike(self, requests: list[Request], steps: int) -> None:
+        """These requests take the memory of so many steps, the first one's no more."""
+
     def _land(self, ends_ps: int, work: Work, limit: int) -> bool:
         """End a step, or leave it pending when it ends beyond ``limit``."""
         if ends_ps > limit:

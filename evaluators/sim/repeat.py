@@ -22,7 +22,7 @@ def skip_equal_steps(engine: PlainEngine, work: list[tuple[Request, int]]) -> No
     requests = [request for request, _ in work]
     now = engine.now_ps
     steady = all(r.decoding and r.last_token_ps == now for r in requests)
-    if engine.dirty or not steady or engine.cache:
+    if engine.dirty or not steady or not engine.may_skip():
         return
     first, growth = _durations(engine, batch(work))
     steps = min(r.output - r.generated for r in requests)
@@ -33,6 +33,7 @@ def skip_equal_steps(engine: PlainEngine, work: list[tuple[Request, int]]) -> No
     need = sum(blocks(r.computed + steps) - blocks(r.computed + 1) for r in requests)
     if steps < 2 or need > engine.free:
         return
+    engine.grow_alike(requests, steps)
     engine.free -= need
     engine.least_free = min(engine.least_free, engine.free)
     skipped, n = steps - 1, len(requests)

@@ -163,6 +163,10 @@ class Swap:
             self._stalls.append((now_ps, at - now_ps))
         return at
 
+    def is_quiet(self, now_ps: int) -> bool:
+        """Whether no copy is under way."""
+        return max(self._link.free_ps(OUT), self._link.free_ps(BACK)) <= now_ps
+
     def result(self) -> Copies:
         """What was moved so far."""
         out, back = self._link.moved_bytes

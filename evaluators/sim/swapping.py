@@ -19,9 +19,15 @@ from evaluators.sim.swap import Swap
 from evaluators.views import Running
 
 
-def simulate_with_host(scenario: Scenario, policy: object) -> Run:
-    """Serve a scenario whose deployment has host memory, a step at a time."""
-    engine = SwappingEngine(scenario, Policy(policy))
+def simulate_with_host(
+    scenario: Scenario, policy: object, *, skips: bool = True
+) -> Run:
+    """Serve a scenario whose deployment has host memory.
+
+    With ``skips``, decode-only steps that are all alike are taken at once.
+    """
+    hooks = Policy(policy)
+    engine = SwappingEngine(scenario, hooks, skips=skips and hooks.ask != 0)
     engine.serve(Arrivals(scenario))
     return engine.result()
 
@@ -38,15 +44,17 @@ class Victim(NamedTuple):
 
 
 class SwappingEngine(PlainEngine):
-    """A plain engine whose preempted requests keep their KV in host memory.
-
-    Equal steps are not skipped.
-    """
+    """A plain engine whose preempted requests keep their KV in host memory."""
 
     def __init__(
-        self, scenario: Scenario, policy: Policy, ledger: Ledger | None = None
+        self,
+        scenario: Scenario,
+        policy: Policy,
+        ledger: Ledger | None = None,
+        *,
+        skips: bool = False,
     ) -> None:
-        super().__init__(scenario, policy, ledger)
+        super().__init__(scenario, policy, ledger, skips=skips)
         where = scenario.deployment
         assert where.host_memory is not None
         self.swap = Swap(where.host_memory, where.kv_blocks, where.block_tokens)
@@ -62,6 +70,21 @@ class SwappingEngine(PlainEngine):
         landings = [r.ready_ps for r in self.running if r.ready_ps > self.now_ps]
         event = super().next_event_ps()
         return min([*landings, *([] if event is None else [event])], default=None)
+
+    def may_skip(self) -> bool:
+        """See ``PlainEngine``; not while anything is copied."""
+        return self.swap.is_quiet(self.now_ps)
+
+    def grow_alike(self, requests: list[Request], steps: int) -> None:
+        """See ``PlainEngine``; blocks are taken in the order of the single steps."""
+        size, taken = self.scenario.deployment.block_tokens, []
+        for at, request in enumerate(requests):
+            done = request.computed
+            first = done + 2 + (-1 - done) % size
+            for tokens in range(first, done + steps + 1, size):
+                taken.append((tokens - done, at, request.row))
+        for _, _, row in sorted(taken):
+            self.swap.take(row, 1)
 
     def preempt(self, request: Request) -> None:
         """See ``PlainEngine``; what becomes of its KV is decided in ``_settle``."""

@@ -88,8 +88,10 @@ def stall_share(run):
     steps = run.steps
     waited = dict(zip(run.copies.stalled_at_ps, run.copies.stall_ps, strict=True))
     stall = np.array([waited.get(at, 0) for at in steps.start_ps])
-    slowest = np.argsort(steps.first_ps)[-(len(stall) // 100) :]
-    return stall[slowest].sum() / steps.first_ps[slowest].sum()
+    stall = np.repeat(stall, steps.count)
+    took = np.repeat(steps.first_ps, steps.count)
+    slowest = np.argsort(took)[-(len(took) // 100) :]
+    return stall[slowest].sum() / took[slowest].sum()
 
 
 @cache

@@ -9,6 +9,7 @@ from evaluators.host_memory import HostMemory
 from evaluators.sim.engine import simulate
 from evaluators.sim.laws import check
 from evaluators.sim.reference import simulate_plainly
+from evaluators.sim.swapping import simulate_with_host
 from tests.sim.builders import served
 from tests.sim.fuzzed import fuzzed_plan, fuzzed_policy, fuzzed_scenario
 
@@ -153,6 +154,24 @@ def test_no_scenario_policy_or_plan_breaks_a_law(seed):
             checked(scenario, policy())
         except PolicyError as error:
             assert error.failure.kind == "no_progress"
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 10))
+def test_skipping_equal_steps_changes_nothing(seed):
+    for each in range(seed, seed + 10):
+        scenario = with_host(fuzzed_scenario(each), **memory_of(each))
+        runs = [
+            simulate_with_host(
+                scenario, moody(fuzzed_policy(each), each)(), skips=skips
+            )
+            for skips in (True, False)
+        ]
+        assert runs[0].decisions == runs[1].decisions
+        assert (runs[0].finished_ps == runs[1].finished_ps).all()
+        assert (runs[0].longest_gap_ps == runs[1].longest_gap_ps).all()
+        assert runs[0].copies.back_bytes == runs[1].copies.back_bytes
+        stalls = [run.copies.stall_ps.tolist() for run in runs]
+        assert stalls[0] == stalls[1]
 
 
 def test_fuzzed_runs_do_swap_refuse_and_spare():
