@@ -135,5 +135,5 @@ def short(number: float) -> str:
     """A number in few letters: 20000 is 20k."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(number) >= 10 * limit or abs(number) >= limit > 1e3:
-            return f"{number / limit:.4g}{unit}"
+            return f"{number / limit:.3g}{unit}"
     return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
