@@ -32,10 +32,10 @@ class WatchedCache(PlainCache):
         super().__init__(scenario.deployment, trace.prefixes, len(trace))
         self.evicted: list[int] = []
 
-    def victim(self, now_ps: int) -> Block:
-        block = super().victim(now_ps)
-        if block.content is not None:
-            self.evicted.append(block.content)
+    def _victim(self, now_ps: int) -> Block:
+        block = super()._victim(now_ps)
+        assert block.content is not None
+        self.evicted.append(block.content)
         return block
 
 

@@ -135,7 +135,7 @@ def test_the_fast_cache_shows_what_vllms_pool_shows(cases, theirs):
 
 def test_the_comparison_notices_another_order_of_eviction(cases, theirs):
     class Newest(PlainCache):
-        def victim(self, now_ps):
+        def _victim(self, now_ps):
             return self.queue[-1]
 
     apart = sum(

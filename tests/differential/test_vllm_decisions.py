@@ -98,9 +98,7 @@ def test_vllm_decides_as_we_do_in_every_step(theirs, case):
         assert total(steps, "preempted") >= 50
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in CASES if not c[2]], ids=lambda case: "-".join(map(str, case))
-)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
 def test_the_fast_engine_decides_as_vllm_does(theirs, case):
     served, policy = job(case)
     run, steps = simulate(served, loaded(policy)), theirs[case]

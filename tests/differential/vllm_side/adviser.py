@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluators.scenario import Scenario
+from evaluators.sim.alarm import Alarm
 from evaluators.sim.hooks import Policy
 from evaluators.sim.panel import Panel, n_tenants
 from evaluators.views import Engine, Running
@@ -56,7 +57,8 @@ class Adviser:
         self._last_token_ps = [-1] * len(scenario.trace)
         self._served = [[0] * n_tenants(scenario) for _ in range(2)]
         self._keys: dict[int, float] = {}
-        self._dirty, self._next_ask_ps = False, 0
+        self._alarm = Alarm(policy.ask, scenario.trace.priorities)
+        self._dirty = False
 
     # -- what happened -------------------------------------------------------------
 
@@ -135,10 +137,8 @@ class Adviser:
         return order
 
     def _is_due(self) -> bool:
-        period, now_ps = self.policy.ask, self.time.now_ps
-        if period is not None and now_ps >= self._next_ask_ps:
-            self._next_ask_ps, self._dirty = now_ps + int(period * PS_PER_S), True
-        due, self._dirty = self._dirty, False
+        due = self._alarm.rings(self.time.now_ps) or self._dirty
+        self._dirty = False
         return due
 
     # -- what a policy sees --------------------------------------------------------
@@ -157,8 +157,9 @@ class Adviser:
         self, waiting: Sequence[int], running: Sequence[Progress], free: int
     ) -> Engine:
         contexts = [one.computed for one in running if one.row in self.decoding]
+        now_ps = self.time.now_ps
         scalars = (
-            self.time.now_ps / PS_PER_S,
+            now_ps / PS_PER_S,
             free,
             len(waiting),
             len(running),
@@ -167,7 +168,8 @@ class Adviser:
             self.time.last_step_ps / PS_PER_S,
         )
         rows = (waiting, [one.row for one in running])
-        return self._panel.engine(scalars, (*self._served, *map(self._count, rows)))
+        tenants = (*self._served, *map(self._count, rows))
+        return self._panel.engine(now_ps, scalars, tenants)
 
     def _count(self, rows: Sequence[int]) -> list[int]:
         counts = [0] * len(self._served[0])

@@ -1,14 +1,15 @@
 """A scenario and a policy as JSON, so that another interpreter can serve them."""
 
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from evaluators.calibration.step_time import StepTime
 from evaluators.scenario import Deployment, Scenario, ServiceClass
-from evaluators.workloads.prefixes import Prefixes, Sessions
+from evaluators.workloads.prefixes import Prefixes, Priorities, Sessions
 from evaluators.workloads.trace import COLUMNS, Trace
 
 Json = dict[str, Any]
+Made = TypeVar("Made")
 
 
 class Job(NamedTuple):
@@ -27,6 +28,7 @@ def to_json(job: Job) -> Json:
         "columns": {name: getattr(trace, name).tolist() for name in COLUMNS},
         "prefixes": _columns(trace.prefixes, ("offsets", "ids"), "block_tokens"),
         "sessions": _columns(trace.sessions, ("after", "wait_ps", "is_tool")),
+        "priorities": _columns(trace.priorities, ("levels",), "period_ps"),
         "deployment": asdict(scenario.deployment),
         "step_time": asdict(scenario.step_time),
         "classes": [asdict(one) for one in scenario.classes],
@@ -37,11 +39,11 @@ def to_json(job: Job) -> Json:
 
 def from_json(message: Json) -> Job:
     """Inverse of ``to_json``."""
-    prefixes, sessions = message["prefixes"], message["sessions"]
     trace = Trace(
         **message["columns"],
-        prefixes=Prefixes(**prefixes) if prefixes else None,
-        sessions=Sessions(**sessions) if sessions else None,
+        prefixes=_made(Prefixes, message["prefixes"]),
+        sessions=_made(Sessions, message["sessions"]),
+        priorities=_made(Priorities, message["priorities"]),
     )
     times = message["step_time"].items()
     scenario = Scenario(
@@ -59,6 +61,10 @@ def from_json(message: Json) -> Job:
         n_tenants=message["n_tenants"],
     )
     return Job(scenario, message["policy"])
+
+
+def _made(kind: type[Made], columns: Json | None) -> Made | None:
+    return None if columns is None else kind(**columns)
 
 
 def _columns(table: object, arrays: tuple[str, ...], *numbers: str) -> Json | None:
