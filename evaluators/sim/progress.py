@@ -19,10 +19,7 @@ class Progress:
     __slots__ = ("_barren", "_left")
 
     def __init__(self, scenario: Scenario) -> None:
-        trace = scenario.trace
-        chunks = int((trace.prompt_tokens // LEAST_CHUNK + 1).sum())
-        self._left = 4 * (int(trace.output_tokens.sum()) + chunks) + 10_000
-        self._barren = 0
+        self._left, self._barren = most_steps(scenario), 0
 
     def spend(self, steps: int, tokens: int) -> None:
         """Note ``steps`` steps that emitted ``tokens``; raises ``PolicyError``."""
@@ -32,3 +29,10 @@ class Progress:
             raise PolicyError("no_progress", f"{BARREN_STEPS} steps without a token")
         if self._left < 0:
             raise PolicyError("no_progress", "four times the steps of a serial run")
+
+
+def most_steps(scenario: Scenario) -> int:
+    """Steps after which a policy counts as stuck."""
+    trace = scenario.trace
+    chunks = int((trace.prompt_tokens // LEAST_CHUNK + 1).sum())
+    return 4 * (int(trace.output_tokens.sum()) + chunks) + 10_000

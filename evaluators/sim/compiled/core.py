@@ -10,7 +10,6 @@ from evaluators.sim.compiled.jit import compiled, stored
 from evaluators.sim.compiled.skip import skip_steps
 from evaluators.sim.compiled.state import MOST_PS, Record, Records, State
 from evaluators.sim.compiled.step import submit, take_step
-from evaluators.sim.progress import BARREN_STEPS
 
 DONE, FULL, BARREN, ENDLESS, TOO_LATE = range(5)
 """Why the core returns: nothing is left; its log is full, so that it has to be called
@@ -53,7 +52,7 @@ def _core(version: int) -> Core:
             if max(used_log[0], used_log[1]) >= state.limits.room:
                 return FULL
             _go_on(state, index, at_ps)
-            stop = _why_stop(state.replicas[index])
+            stop = _why_stop(state.replicas[index], state.limits.barren_steps)
         return stop
 
     return serve
@@ -89,8 +88,8 @@ def _go_on(state: State, index: int, until_ps: int) -> None:
 
 
 @compiled
-def _why_stop(replica: Record) -> int:
-    if replica.barren_steps > BARREN_STEPS:
+def _why_stop(replica: Record, barren_steps: int) -> int:
+    if replica.barren_steps > barren_steps:
         return BARREN
     if replica.steps_left < 0:
         return ENDLESS

@@ -25,7 +25,7 @@ from evaluators.sim.compiled.state import (
     blank,
     blank_table,
 )
-from evaluators.sim.progress import Progress
+from evaluators.sim.progress import BARREN_STEPS, most_steps
 
 
 def initial(scenario: Scenario, rejected: Sequence[int], room: int) -> State:
@@ -43,6 +43,7 @@ def initial(scenario: Scenario, rejected: Sequence[int], room: int) -> State:
         deployment.prefix_caching,
         fleet is not None and fleet.rule == "least_outstanding",
         scenario.trace.sessions is not None,
+        BARREN_STEPS,
         room,
     )
     return State(
@@ -109,7 +110,7 @@ def _replicas(scenario: Scenario, n_replicas: int) -> Records:
         replicas[never] = -1
     for blocks in ("free", "least_free", "unfilled"):
         replicas[blocks] = scenario.deployment.kv_blocks
-    replicas["steps_left"] = Progress(scenario)._left
+    replicas["steps_left"] = most_steps(scenario)
     return replicas
 
 

@@ -104,7 +104,8 @@ class Limits(NamedTuple):
     """Sizes of every engine of a scenario, and what it does.
 
     A router that ``balances`` sends a request to whom has fewest, else to all in turn.
-    ``room`` is how many events are written down before they are handed over.
+    More than ``barren_steps`` in a row without a token are too many. ``room`` is how
+    many events are written down before they are handed over.
     """
 
     block_tokens: int
@@ -114,6 +115,7 @@ class Limits(NamedTuple):
     caches: bool
     balances: bool
     has_followers: bool
+    barren_steps: int
     room: int
 
 
