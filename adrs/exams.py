@@ -6,8 +6,10 @@ from typing import Any, NamedTuple, Protocol
 
 from adrs.workloads import configured
 from evaluators.calibration.calibration import load as load_calibration
+from evaluators.calibration.shapes import MODELS
 from evaluators.capacity import stored_capacity_per_s
 from evaluators.fleet import Fleet, Member
+from evaluators.host_memory import host_memory
 from evaluators.problem import Exam, Problem
 from evaluators.problems import load as load_problem
 from evaluators.scenario import Deployment, Scenario, Split
@@ -114,6 +116,11 @@ def _service(options: Mapping[str, Any], problem: Mapping[str, Any]) -> Service:
         sizes["prefix_caching"] = problem["prefix_caching"]
     calibration = load_calibration(options["calibration"])
     stamp = f"{calibration.name} ({calibration.status})"
+    if "host_memory" in options:
+        model, tokens = MODELS[calibration.model], options["block_tokens"]
+        host = host_memory(model, tokens, **options["host_memory"])
+        sizes["host_memory"] = host
+        stamp += f", copies {host.curve.name} ({host.curve.status})"
     deployment, step_time = Deployment(**sizes), calibration.step_time
     fleet = None
     if "fleet" in problem:

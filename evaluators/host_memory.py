@@ -1,8 +1,10 @@
 """Memory beside the GPU that KV can be moved to instead of being recomputed."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from evaluators.calibration.copy_curve import CopyCurve
+from evaluators.calibration.copy_curve import CopyCurve, load_curve
+from evaluators.calibration.shapes import ModelShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +38,25 @@ class HostMemory:
                 raise ValueError(
                     f"host memory: {name} is {getattr(self, name)}; expected 1 or more"
                 )
+
+
+def host_memory(
+    model: ModelShape,
+    block_tokens: int,
+    gigabytes: float,
+    curve: str,
+    **switches: Any,  # noqa: ANN401 (from YAML)
+) -> HostMemory:
+    """So many gigabytes for the KV of a model, behind a link of a shipped curve.
+
+    The other arguments are those of ``HostMemory``. Raises ``ValueError`` naming what
+    is not known or too small.
+    """
+    block_bytes = block_tokens * model.kv_token_bytes
+    return HostMemory(
+        blocks=int(gigabytes * 10**9) // block_bytes,
+        block_bytes=block_bytes,
+        curve=load_curve(curve),
+        run_copies=2 * model.layers,
+        **switches,
+    )

@@ -135,6 +135,7 @@ def measure(scenario: Scenario, run: Run) -> dict[str, float]:
         found[f"itl_{statistic}_s"] = value
     found["slowdown_max"] = _largest(own.slowdown)
     found.update(_totals(scenario, run))
+    found.update(_copied(run))
     return found
 
 
@@ -159,6 +160,25 @@ def _totals(scenario: Scenario, run: Run) -> dict[str, float]:
         "rejected_requests": float(len(run.rejected)),
         "late_requests": float(np.sum(factors.in_time == 0) - len(run.rejected)),
         "peak_blocks_share": run.peak_blocks / scenario.deployment.kv_blocks,
+    }
+
+
+def _copied(run: Run) -> dict[str, float]:
+    """What went to host memory and back; nothing without host memory.
+
+    ``assumed_copy_curve`` is 1 where nobody has measured how long copies take.
+    """
+    copies = run.copies
+    if copies is None:
+        return {}
+    return {
+        "swaps": float(copies.swaps),
+        "swaps_refused": float(copies.refused),
+        "copied_out_gb": copies.out_bytes / 1e9,
+        "copied_back_gb": copies.back_bytes / 1e9,
+        "copies_spared_gb": copies.spared_bytes / 1e9,
+        "copy_stall_s": float(copies.stall_ps.sum()) / PS_PER_S,
+        "assumed_copy_curve": float(copies.is_assumed),
     }
 
 

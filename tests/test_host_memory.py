@@ -1,0 +1,39 @@
+"""Host memory in the configuration: from YAML to a stamped result."""
+
+import pytest
+
+from adrs import exams, settings
+from evaluators.calibration.shapes import MODELS
+from evaluators.host_memory import host_memory
+
+
+def service(*overrides):
+    typed = ("deployment=h100_llama31_8b_tight_swap", *overrides)
+    composed = settings.settings("evolve", settings.Arguments((), typed))
+    return exams._service(composed.deployment, composed.problem)
+
+
+def test_a_deployment_with_host_memory_says_whose_copy_times_it_assumes():
+    assert service().calibration.endswith("copies pcie5_x16 (assumed)")
+    assert service().deployment.host_memory.run_copies == 64
+
+
+def test_the_parts_of_fastswitch_are_switches():
+    host = service(
+        "deployment.host_memory.group_blocks=64", "deployment.host_memory.overlaps=true"
+    ).deployment.host_memory
+    assert (host.group_blocks, host.overlaps) == (64, True)
+
+
+def test_sixty_gigabytes_hold_half_a_million_tokens_of_llama():
+    host = host_memory(MODELS["llama-3.1-8b"], 16, gigabytes=60, curve="pcie4_x16")
+    assert host.blocks * 16 == pytest.approx(60e9 / 131_072, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "curve", "says"),
+    [(0.0001, "pcie4_x16", "blocks is 0"), (60, "morse", "no copy curve 'morse'")],
+)
+def test_host_memory_that_cannot_be_is_refused(gigabytes, curve, says):
+    with pytest.raises(ValueError, match=says):
+        host_memory(MODELS["llama-3.1-8b"], 16, gigabytes=gigabytes, curve=curve)
