@@ -1,9 +1,11 @@
 """The exams that a configuration describes: what is served, by what, at which loads."""
 
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from adrs.companions import Companion, companions
 from adrs.workloads import configured
 from evaluators.calibration.calibration import load as load_calibration
 from evaluators.calibration.shapes import MODELS
@@ -25,13 +27,15 @@ class Configured(Protocol):
     problem: Mapping[str, Any]
     workload: Mapping[str, Any]
     deployment: Mapping[str, Any]
+    companions: Mapping[str, str | None]
     data: str | None
 
 
 class Sitting(NamedTuple):
     """A problem and the place where its policies are examined.
 
-    ``seeds`` says how many scenarios of each split are drawn at each of ``regimes``.
+    ``seeds`` says how many scenarios of each split are drawn at each of ``regimes``;
+    ``companions`` decide what the judged policy does not, by their problem.
     """
 
     problem: Problem
@@ -41,6 +45,7 @@ class Sitting(NamedTuple):
     regimes: tuple[float, ...]
     seeds: Mapping[Split, int]
     capacity_per_s: float
+    companions: Mapping[str, Companion]
 
 
 def sitting(settings: Configured, capacities: Path) -> Sitting:
@@ -50,6 +55,7 @@ def sitting(settings: Configured, capacities: Path) -> Sitting:
     the file ``capacities``. Raises ``ValueError`` or ``OSError`` with one line.
     """
     problem = settings.problem
+    beside = companions(settings.companions, problem["name"])
     built = configured(settings.workload, settings.data)
     service = _service(settings.deployment, problem)
     n_requests = problem["n_requests"]
@@ -65,13 +71,16 @@ def sitting(settings: Configured, capacities: Path) -> Sitting:
             "held_out": problem["held_out_seeds"],
         },
         stored_capacity_per_s(built, service, n_requests, capacities),
+        beside,
     )
 
 
 def scenarios(at: Sitting, split: Split) -> tuple[Scenario, ...]:
     """The scenarios of a split, every regime once before the next seed."""
     plan = Plan(at.seeds[split], at.n_requests, at.regimes)
-    return draw_split(at.workload, at.service, split, plan, at.capacity_per_s)
+    drawn = draw_split(at.workload, at.service, split, plan, at.capacity_per_s)
+    texts = {problem: each.source for problem, each in at.companions.items()}
+    return tuple(replace(scenario, companions=texts) for scenario in drawn)
 
 
 def exams(at: Sitting, split: Split) -> tuple[Exam, ...]:
@@ -110,10 +119,10 @@ def _seeds_to_halve(at: Sitting) -> int:
 
 
 def _service(options: Mapping[str, Any], problem: Mapping[str, Any]) -> Service:
-    """What serves, as the deployment says and as far as the problem asks for it."""
+    """What serves: the deployment, with what the problem sets of it, or a fleet."""
     sizes = {key: value for key, value in options.items() if key != "calibration"}
-    if "prefix_caching" in problem:
-        sizes["prefix_caching"] = problem["prefix_caching"]
+    known = {field.name for field in fields(Deployment)} - {"name"}
+    sizes |= {key: value for key, value in problem.items() if key in known}
     calibration = load_calibration(options["calibration"])
     stamp = f"{calibration.name} ({calibration.status})"
     if "host_memory" in options:

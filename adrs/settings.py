@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from adrs.resources import folder
+from evaluators.problems import names
 
 MISSING = "???"
-
 KINDS_OF_NULL: Mapping[str, type] = {
     "run": str,
     "workers": int,
@@ -35,7 +35,8 @@ KINDS_OF_NULL: Mapping[str, type] = {
     "workload.data": str,
 }
 """What a key may be whose default, null or a reference, does not tell."""
-
+COMPANIONS = "companions"
+"""Section that has a key for each problem."""
 LEAST = {"workers": 1, "contenders": 1}
 
 
@@ -187,6 +188,8 @@ def _composed(verb: str, chosen: tuple[str, ...]) -> dict[str, Any]:
         line = " ".join(str(error).split())
         raise SettingsError(f"cannot compose {conf / verb}.yaml: {line}") from None
     assert isinstance(values, dict)
+    if COMPANIONS in values:
+        values[COMPANIONS] = dict.fromkeys(names()) | values[COMPANIONS]
     return {str(key): value for key, value in values.items()}
 
 
@@ -244,11 +247,16 @@ def _assign(values: dict[str, Any], wanted: Wanted) -> None:
     section[name] = _as(section[name], wanted)
 
 
+def kind_of_null(key: str) -> type | None:
+    """What a key may be besides null; None where nothing says so."""
+    return str if key.startswith(f"{COMPANIONS}.") else KINDS_OF_NULL.get(key)
+
+
 def _as(default: object, wanted: Wanted) -> object:
     """The wanted value, checked to be of the kind of ``default``; None fits any."""
     key, value, text = wanted
     is_open = default is None or (isinstance(default, str) and "${" in default)
-    kind = KINDS_OF_NULL.get(key) if is_open else type(default)
+    kind = kind_of_null(key) if is_open else type(default)
     if kind is None or value is None:
         return value
     if kind is float and type(value) is int:

@@ -1,6 +1,6 @@
 """A simulation as a timeline that ui.perfetto.dev opens (Chrome trace-event JSON).
 
-One track a request: queued, prefill, decode, preempted. The engine's steps are
+One track a request: queued, prefill, decode, preempted. Each engine's steps are
 counters. Times are microseconds of simulated time.
 """
 
@@ -9,42 +9,49 @@ from collections.abc import Iterator
 from typing import Any
 
 from evaluators.scenario import Scenario
-from evaluators.sim.run import Run
+from evaluators.sim.run import Run, Steps
 
 PS_PER_US = 1e6
-ENGINE, REQUESTS = 1, 2
+REQUESTS, ENGINE = 1, 2
+"""Process numbers; engines of a fleet count on from ``ENGINE``."""
 
 
 def render(scenario: Scenario, run: Run) -> str:
     """The timeline's JSON text."""
-    events = [
-        _name("process_name", ENGINE, 0, f"engine {scenario.deployment.name}"),
-        _name("process_name", REQUESTS, 0, f"requests of {scenario.name}"),
-        *_counters(run),
-        *_tracks(scenario, run),
-    ]
+    events = [_name("process_name", REQUESTS, 0, f"requests of {scenario.name}")]
+    for number, steps in enumerate(run.steps_of or (run.steps,)):
+        title = _engine_title(scenario, number)
+        events.append(_name("process_name", ENGINE + number, 0, title))
+        events += _counters(steps, ENGINE + number)
+    events += _tracks(scenario, run)
     return json.dumps({"displayTimeUnit": "ms", "traceEvents": events}, indent=None)
 
 
-def _counters(run: Run) -> Iterator[dict[str, Any]]:
+def _engine_title(scenario: Scenario, number: int) -> str:
+    if scenario.fleet is None:
+        return f"engine {scenario.deployment.name}"
+    member = scenario.fleet.members[number]
+    return f"replica {number}, {member.role}, {member.deployment.name}"
+
+
+def _counters(steps: Steps, engine: int) -> Iterator[dict[str, Any]]:
     """Each counter whenever it changes; zero while the engine is idle."""
     shown: dict[str, float] = {}
-    for at_ps, values in _levels(run):
+    for at_ps, values in _levels(steps):
         for name, value in values.items():
             if shown.get(name) != value:
                 shown[name] = value
                 yield {
                     "name": name,
                     "ph": "C",
-                    "pid": ENGINE,
+                    "pid": engine,
                     "ts": at_ps / PS_PER_US,
                     "args": {name: value},
                 }
 
 
-def _levels(run: Run) -> Iterator[tuple[int, dict[str, float]]]:
+def _levels(steps: Steps) -> Iterator[tuple[int, dict[str, float]]]:
     """When a run of steps, or a pause between two, starts, and its counters."""
-    steps = run.steps
     idle = dict.fromkeys(("decoding requests", "prefill tokens", "step ms"), 0.0)
     columns = (
         steps.start_ps,
@@ -73,6 +80,8 @@ def _tracks(scenario: Scenario, run: Run) -> Iterator[dict[str, Any]]:
     for row in range(len(trace)):
         prompt, output = int(trace.prompt_tokens[row]), int(trace.output_tokens[row])
         title = f"{row}: {prompt} in, {output} out, tenant {int(trace.tenant[row])}"
+        if run.replica is not None and run.replica[row] >= 0:
+            title += f", replica {int(run.replica[row])}"
         yield _name("thread_name", REQUESTS, row, title)
         yield from _spans(row, scenario, run, moves[row])
 
@@ -81,7 +90,7 @@ def _spans(
     row: int, scenario: Scenario, run: Run, moves: list[tuple[int, str]]
 ) -> Iterator[dict[str, Any]]:
     """Where the request was, from its arrival to its end."""
-    points = [(int(scenario.trace.arrived_ps[row]), "queued")]
+    points = [(int(run.arrived_ps[row]), "queued")]
     first_ps, end_ps = int(run.first_token_ps[row]), int(run.finished_ps[row])
     if first_ps >= 0:
         points.append((first_ps, "decode"))

@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from adrs.archive import Archive, Row
 from adrs.exams import Sitting, exams, halves
 from adrs.pool import Pool
 from adrs.verdict import Arm, Contender, Verdict
+from evaluators.capacity import decisive
 from evaluators.evaluation import Evaluation, Outcome
 from evaluators.problem import Exam
 
@@ -59,11 +61,14 @@ def identity(at: Sitting, sat: Sequence[Exam]) -> str:
     """Name of what was sat, with a hash of every request, standard and promise."""
     hashed = hashlib.sha256(repr(at.service).encode())
     for scenario, standard in sat:
-        for column in ("arrived_ps", "prompt_tokens", "output_tokens", "slo_class"):
-            hashed.update(getattr(scenario.trace, column).tobytes())
+        for column in decisive(scenario.trace):
+            hashed.update(column.tobytes())
         tails = sorted(standard.tails.items())
         hashed.update(json.dumps([standard.bound, tails]).encode())
     place = f"{at.problem.name}, {at.workload.name} on {at.service.deployment.name}"
+    for problem, beside in sorted(at.companions.items()):
+        place += f", {problem} by {Path(beside.name).stem}"
+        hashed.update(beside.source.encode())
     return f"{place}, {len(sat)} scenarios ({hashed.hexdigest()[:8]})"
 
 

@@ -17,7 +17,7 @@ from evaluators.sim.cluster_engines import fast
 from evaluators.sim.engine import simulate
 from evaluators.sim.run import Run
 from evaluators.splits import Plan, Service, draw_split
-from evaluators.workloads.trace import PS_PER_S
+from evaluators.workloads.trace import PS_PER_S, Ints, Trace
 from evaluators.workloads.workload import Workload
 
 ATTAINED = 0.9
@@ -113,16 +113,20 @@ def digest(workload: Workload, service: Service, n_requests: int) -> str:
     text = f"{ATTAINED} {PRECISION} {_spelt(service)}"
     hashed = hashlib.sha256(text.encode())
     for scenario in draw_split(workload, service, "train", plan, 1.0):
-        trace = scenario.trace
-        columns = [trace.arrived_ps, trace.prompt_tokens, trace.output_tokens]
-        columns.append(trace.slo_class)
-        if trace.prefixes is not None:
-            columns += [trace.prefixes.offsets, trace.prefixes.ids]
-        if trace.sessions is not None:
-            columns += [trace.sessions.after, trace.sessions.wait_ps]
-        for column in columns:
+        for column in decisive(scenario.trace):
             hashed.update(column.tobytes())
     return hashed.hexdigest()[:16]
+
+
+def decisive(trace: Trace) -> list[Ints]:
+    """The columns that decide how requests fare without any policy."""
+    columns = [trace.arrived_ps, trace.prompt_tokens, trace.output_tokens]
+    columns.append(trace.slo_class)
+    if trace.prefixes is not None:
+        columns += [trace.prefixes.offsets, trace.prefixes.ids]
+    if trace.sessions is not None:
+        columns += [trace.sessions.after, trace.sessions.wait_ps]
+    return columns
 
 
 def _spelt(value: object) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from evaluators.evaluation import Outcome, PolicyError
 from evaluators.manners import Manner
 from evaluators.scenario import Scenario
+from evaluators.sim.run import Run
 from evaluators.views import Column
 
 Returns = Literal["keys", "count", "grants", "index", "pairs", "modes", "nothing"]
@@ -77,6 +78,7 @@ class Problem(Protocol):
     ``evaluate`` runs ``policy`` (an object with some of the hooks, in process or a
     proxy of one that is not) on a scenario. A policy's fault comes back as an outcome
     with a failure; an exception is our bug. Nothing is shared between calls.
+    ``headline`` names the metrics of an outcome that a table of scores shows.
     """
 
     name: str
@@ -84,9 +86,14 @@ class Problem(Protocol):
     hooks: tuple[Hook, ...]
     manners: tuple[Manner, ...]
     views: Mapping[str, tuple[Column, ...]]
+    headline: tuple[str, ...]
 
     def standard(self, scenario: Scenario) -> Standard:
         """Bound and reference tails of a scenario, without any policy."""
+        ...
+
+    def serve(self, policy: object, scenario: Scenario) -> Run:
+        """Serve the scenario under the policy; ``PolicyError`` for its fault."""
         ...
 
     def evaluate(

@@ -14,6 +14,7 @@ from adrs.campaign import Campaign, Search
 from adrs.llm.model import Reply
 from adrs.records import Header
 from evaluators.evaluation import Evaluation, Failure, Outcome
+from evaluators.manners import Manner
 from evaluators.problem import Hook
 from evaluators.views import Column
 
@@ -33,6 +34,8 @@ class Knob:
     hooks: tuple[Hook, ...] = (
         Hook("rank", ("waiting",), "keys", "Lowest first.", "on arrival"),
     )
+    manners: tuple[Manner, ...] = ()
+    headline: tuple[str, ...] = ("knob",)
     views: Mapping[str, tuple[Column, ...]] = field(
         default_factory=lambda: {"waiting": (Column("arrived_s", "arrival time"),)}
     )

@@ -9,12 +9,12 @@ import pytest
 from adrs.commands import verbs
 from adrs.resources import folder
 from adrs.settings import (
-    KINDS_OF_NULL,
     Arguments,
     SettingsError,
     defaults,
     groups,
     jobs,
+    kind_of_null,
     settings,
 )
 from evaluators.problems import load, names
@@ -184,7 +184,7 @@ def test_what_may_be_left_out_may_be_null():
 def test_the_kind_of_every_key_is_known(verb, group, member):
     found = composed(verb, f"{group}={member}", *NEEDED.get(member, ()))
     for key, value in found.leaves():
-        assert value is not None or key in KINDS_OF_NULL
+        assert value is not None or kind_of_null(key)
 
 
 def test_a_bare_word_fills_what_is_missing_whatever_it_is():

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from adrs.archive import Archive
 from adrs.candidate import Trial, candidate
 from adrs.prompt import Question, build, fenced, lessons, repair
@@ -13,7 +15,8 @@ from tests.loop_parts import HEADER, SOURCE, Knob, judge, run
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 GOLDEN = Path(__file__).parent / "golden" / "prompt_knob.md"
-SCHEDULING = GOLDEN.with_name("prompt_scheduling.md")
+
+every_problem = pytest.mark.parametrize("name", problems.names())
 
 
 def trial(knob, origin="test"):
@@ -39,9 +42,10 @@ def test_the_prompt_is_the_golden_one(tmp_path):
     assert text(build(Knob(), question(tmp_path))) == GOLDEN.read_text()
 
 
-def test_the_scheduling_problem_is_explained_as_in_its_golden(tmp_path):
-    system = build(problems.load("scheduling"), question(tmp_path))[0].content
-    assert system + "\n" == SCHEDULING.read_text()
+@every_problem
+def test_a_problem_is_explained_as_in_its_golden(name, tmp_path):
+    system = build(problems.load(name), question(tmp_path))[0].content
+    assert system + "\n" == GOLDEN.with_name(f"prompt_{name}.md").read_text()
 
 
 def test_the_last_message_holds_the_parent_first_then_the_others(tmp_path):
@@ -50,12 +54,15 @@ def test_the_last_message_holds_the_parent_first_then_the_others(tmp_path):
     assert BLOCK.findall(asked[-1].content) == [SOURCE.format(40), SOURCE.format(70)]
 
 
-def test_the_real_problem_explains_every_hook_and_column(tmp_path):
-    problem = problems.load("scheduling")
+@every_problem
+def test_a_problem_explains_every_hook_manner_and_column(name, tmp_path):
+    problem = problems.load(name)
     system = build(problem, question(tmp_path))[0].content
     assert problem.brief in system
     for hook in problem.hooks:
         assert f"`{hook.name}(self, {', '.join(hook.arguments)})`" in system
+    for manner in problem.manners:
+        assert f"`{manner.name}`" in system
     for columns in problem.views.values():
         assert all(f"`{column.name}`" in system for column in columns)
 

@@ -1,6 +1,7 @@
 """A timeline holds every request's whole life, and what the engine did."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,19 +9,21 @@ import pytest
 
 from adrs.timeline import ENGINE, REQUESTS, render
 from evaluators.calibration.step_time import StepTime
+from evaluators.fleet import Fleet, Member
 from evaluators.scenario import Deployment, Scenario, ServiceClass
+from evaluators.sim.cluster import simulate_fleet
+from evaluators.sim.cluster_engines import fast
 from evaluators.sim.engine import simulate
 from evaluators.workloads.trace import PS_PER_S, Trace
 
 N = 12
 
 
-@pytest.fixture(scope="module")
-def timeline():
+def tight():
     """Twelve requests at once in a memory that forces preemptions."""
     ones = np.ones(N, dtype=np.int64)
     trace = Trace(0 * ones, 64 * ones, 80 * ones, 80 * ones, 0 * ones, 0 * ones)
-    scenario = Scenario(
+    return Scenario(
         name="tight",
         split="train",
         regime=1.0,
@@ -30,6 +33,11 @@ def timeline():
         classes=(ServiceClass("only", 1.0, 0.1, 0.5, "made up"),),
         calibration="constant",
     )
+
+
+@pytest.fixture(scope="module")
+def timeline():
+    scenario = tight()
     run = simulate(scenario, None)
     assert run.preemptions.sum() > 0
     return run, json.loads(render(scenario, run))["traceEvents"]
@@ -65,3 +73,20 @@ def test_the_engine_counters_end_at_zero(timeline):
     last = {e["name"]: e["args"][e["name"]] for e in counters}
     assert set(last) == {"decoding requests", "prefill tokens", "step ms"}
     assert set(last.values()) == {0}
+
+
+def test_a_fleet_has_counters_of_each_replica_and_says_who_served_what():
+    scenario = tight()
+    members = (Member(scenario.deployment, scenario.step_time),) * 3
+    scenario = replace(scenario, fleet=Fleet(members))
+    run = simulate_fleet(scenario, None, fast)
+    events = json.loads(render(scenario, run))["traceEvents"]
+    names = [e["args"]["name"] for e in events if e["name"] == "process_name"]
+    assert [name for name in names if name.startswith("replica")] == [
+        f"replica {number}, mixed, small" for number in range(3)
+    ]
+    counters = {e["pid"] for e in events if e["ph"] == "C"}
+    assert counters == {ENGINE, ENGINE + 1, ENGINE + 2}
+    titles = [e["args"]["name"] for e in events if e["name"] == "thread_name"]
+    for row, title in enumerate(titles):
+        assert title.endswith(f", replica {run.replica[row]}")

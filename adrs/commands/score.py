@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, cast
 
 from adrs import sandbox, timeline
 from adrs.candidate import candidate
+from adrs.companions import policy_text
 from adrs.exams import SPLITS, exams, sitting
 from adrs.pool import Pool, cores
-from adrs.resources import seeds
 from adrs.settings import Settings
 from adrs.terminal import note, say
 from adrs.validation import identity
@@ -18,33 +18,24 @@ from evaluators.evaluation import Evaluation, Outcome
 from evaluators.manners import Manner
 from evaluators.problem import Exam, Hook, Problem, Standard
 from evaluators.scenario import Scenario, Split
-from evaluators.sim.engine import simulate
 from evaluators.sim.run import Run
 from evaluators.views import Column
 
-COLUMNS = {
-    "ttft_p99_s": "TTFT p99 s",
-    "tpot_p99_s": "TPOT p99 s",
-    "longest_gap_p99_s": "gap p99 s",
-    "attained_share": "in SLO",
-    "output_tokens_per_s": "tokens/s",
-    "preemptions": "preempted",
-    "starvation_factor": "starvation",
-}
-
 
 class Sat(NamedTuple):
-    """The exams that were sat, and their name."""
+    """The exams that were sat, their name, and the metrics that sum them up."""
 
     name: str
     exams: Sequence[Exam]
+    headline: tuple[str, ...]
 
 
 def run(settings: Settings) -> int:
     """Print the scores; 0 when the policy was scored on every scenario."""
     if settings.split not in SPLITS:
         raise ValueError(f"split is {settings.split!r}; there are {', '.join(SPLITS)}")
-    source = _source(settings.file, settings.problem.name)
+    source = policy_text(settings.file, settings.problem.name)
+    candidate(source, origin=f"file {settings.file}")  # PolicyError if it is no Python
     at = sitting(settings, Path("runs") / "capacities.json")
     sat = exams(at, cast(Split, settings.split))
     limits = Limits(**settings.limits)
@@ -52,7 +43,8 @@ def run(settings: Settings) -> int:
     with Pool(at.problem.name, workers, settings.isolation, limits) as pool:
         evaluation = next(iter(pool.evaluate([source], sat)))
     write = _json if settings.format == "json" else _table
-    say(write(settings, evaluation, Sat(identity(at, sat), sat)))
+    found = Sat(identity(at, sat), sat, at.problem.headline)
+    say(write(settings, evaluation, found))
     if settings.trace is not None:
         _trace(
             Path(settings.trace), at.problem, source, _worst(evaluation, sat), limits
@@ -60,27 +52,9 @@ def run(settings: Settings) -> int:
     return 1 if evaluation.failure else 0
 
 
-def _source(name: str, problem: str) -> str:
-    """Text of a policy file, or of the baseline of that name.
-
-    Raises ``FileNotFoundError`` when it is neither, ``PolicyError`` when it is no
-    Python.
-    """
-    path, known = Path(name), seeds(problem)
-    if not path.exists() and name not in known:
-        raise FileNotFoundError(
-            f"no policy file {name}; the baselines of {problem} are {', '.join(known)}"
-        )
-    if not path.exists():
-        return known[name]
-    source = path.read_bytes().decode(errors="replace")
-    candidate(source, origin=f"file {name}")
-    return source
-
-
 def _table(settings: Settings, evaluation: Evaluation, sat: Sat) -> str:
-    head = ["scenario", "load", "score", *COLUMNS.values()]
-    rows = [head, *(_row(outcome) for outcome in evaluation.outcomes)]
+    head = ["scenario", "load", "score", *map(_title, sat.headline)]
+    rows = [head, *(_row(each, sat.headline) for each in evaluation.outcomes)]
     widths = [
         max(len(row[i]) for row in rows if i < len(row)) for i in range(len(head))
     ]
@@ -95,11 +69,16 @@ def _table(settings: Settings, evaluation: Evaluation, sat: Sat) -> str:
     ))
 
 
-def _row(outcome: Outcome) -> list[str]:
+def _title(metric: str) -> str:
+    """A metric's name as a head of a column, its unit last."""
+    return metric.replace("_", " ")
+
+
+def _row(outcome: Outcome, headline: Sequence[str]) -> list[str]:
     cells = [outcome.scenario, f"{outcome.regime:g}x", f"{outcome.score:.4f}"]
     if outcome.failure is not None:
         return [*cells, f"{outcome.failure.kind}: {outcome.failure.message}"]
-    return cells + [f"{outcome.metrics[name]:.4g}" for name in COLUMNS]
+    return cells + [f"{outcome.metrics[name]:.4g}" for name in headline]
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
@@ -118,6 +97,7 @@ def _json(settings: Settings, evaluation: Evaluation, sat: Sat) -> str:
         "score": evaluation.score,
         "isolation": evaluation.isolation,
         "calibration": sat.exams[0].scenario.calibration,
+        "companions": dict(settings.companions),
         "outcomes": [_facts(outcome) for outcome in evaluation.outcomes],
     }
     return json.dumps(facts, indent=2)
@@ -148,6 +128,8 @@ class Watched:
         self.hooks: tuple[Hook, ...] = problem.hooks
         self.manners: tuple[Manner, ...] = problem.manners
         self.views: Mapping[str, tuple[Column, ...]] = problem.views
+        self.headline = problem.headline
+        self.serve = problem.serve
         self.run: Run | None = None
 
     def standard(self, scenario: Scenario) -> Standard:
@@ -160,7 +142,7 @@ class Watched:
     ) -> Outcome:
         """Serve the scenario and keep what happened."""
         del standard
-        self.run = simulate(scenario, policy)
+        self.run = self.serve(policy, scenario)
         return Outcome(scenario.name, scenario.regime, 0.0, {})
 
 

@@ -64,6 +64,17 @@ class EarliestFirstToken:
 '''
 
 
+HEADLINE = (
+    "ttft_p99_s",
+    "tpot_p99_s",
+    "longest_gap_p99_s",
+    "attained_share",
+    "hit_share",
+    "computed_tokens_cv",
+    "starvation_factor",
+)
+
+
 class LoadBalancing:
     """Serve a scenario by a fleet under a router and score its users' utility."""
 
@@ -72,12 +83,17 @@ class LoadBalancing:
     hooks: tuple[Hook, ...] = HOOKS
     manners: tuple[Manner, ...] = MANNERS
     views: Mapping[str, tuple[Column, ...]] = VIEWS
+    headline = HEADLINE
 
     def standard(self, scenario: Scenario) -> Standard:
         """Bound of the mean utility, and the tails of the fleet's own rule."""
-        run = simulate_fleet(scenario, None, fast)
+        run = self.serve(None, scenario)
         check(scenario, run)
         return Standard(fleet_bound(scenario), tails(scenario, run))
+
+    def serve(self, policy: object, scenario: Scenario) -> Run:
+        """Serve the scenario by its fleet."""
+        return simulate_fleet(scenario, policy, fast)
 
     def evaluate(
         self, policy: object, scenario: Scenario, standard: Standard
@@ -88,7 +104,7 @@ class LoadBalancing:
         ``LawBrokenError`` when the run breaks a law or exceeds the bound: our bug.
         """
         try:
-            run = simulate_fleet(scenario, policy, fast)
+            run = self.serve(policy, scenario)
         except PolicyError as error:
             failure = error.failure
             text = f"Failed ({failure.kind}): {failure.message}"
@@ -98,7 +114,7 @@ class LoadBalancing:
         spread = spread_of(scenario, run)
         return replace(
             outcome,
-            metrics=outcome.metrics | spread,
+            metrics={**outcome.metrics, **spread},
             feedback=f"{told(scenario, run, spread)}\n{outcome.feedback}",
         )
 

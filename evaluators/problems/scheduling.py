@@ -79,6 +79,17 @@ MANNERS = (
 )
 
 
+HEADLINE = (
+    "ttft_p99_s",
+    "tpot_p99_s",
+    "longest_gap_p99_s",
+    "attained_share",
+    "output_tokens_per_s",
+    "preemptions",
+    "starvation_factor",
+)
+
+
 class Scheduling:
     """Serve a scenario with one engine under a policy and score its users' utility."""
 
@@ -92,12 +103,17 @@ class Scheduling:
         "engine.tenants": TENANT_COLUMNS,
         "engine.classes": CLASS_COLUMNS,
     }
+    headline = HEADLINE
 
     def standard(self, scenario: Scenario) -> Standard:
         """Bound of the mean utility, and the tails of the engine's own rules."""
-        run = simulate(scenario, None)
+        run = self.serve(None, scenario)
         check(scenario, run)
         return Standard(utility_bound(scenario), tails(scenario, run))
+
+    def serve(self, policy: object, scenario: Scenario) -> Run:
+        """Serve the scenario by one engine."""
+        return simulate(scenario, policy)
 
     def evaluate(
         self, policy: object, scenario: Scenario, standard: Standard
@@ -108,7 +124,7 @@ class Scheduling:
         ``LawBrokenError`` when the run breaks a law or exceeds the bound: our bug.
         """
         try:
-            run = simulate(scenario, policy)
+            run = self.serve(policy, scenario)
         except PolicyError as error:
             failure = error.failure
             text = f"Failed ({failure.kind}): {failure.message}"
