@@ -12,7 +12,7 @@ class PrefixAffinityCapped:
         self.sent = []
 
     def route(self, request, replicas):
-        """Longest match of those below the cap; without one the least loaded."""
+        """Longest match of those below the cap; the least loaded of equals."""
         n = len(replicas)
         usable = (replicas.healthy == 1) & (replicas.role != 2)
         since_s = request.now_s - self.window_s
@@ -22,10 +22,7 @@ class PrefixAffinityCapped:
             load[index] += tokens
         below = usable & (load <= self.excess * load[usable].mean() + self.slack_tokens)
         match = np.where(below, replicas.cached_tokens, 0)
-        if match.max() > 0:
-            best = int(np.argmax(match))
-        else:
-            best = int(np.argmin(np.where(usable, load, np.inf)))
+        best = int(np.lexsort((np.where(usable, load, np.inf), -match))[0])
         missed = request.prompt_tokens - replicas.cached_tokens[best]
         self.sent.append((request.now_s, best, missed))
         return best

@@ -9,8 +9,8 @@ and 8, at most 6,000 and 2,000); no migration, fresh reports. Routers as in seed
 Published: P99 TTFT 12.1x shorter than round robin's and 9.1x than by queue size (the
 project's own figures, with migration). An independent simulator of this set-up gave
 medians over 5 seeds of 687 > 352 > 198 > 173 ms at 85 req/s, 2102 > 1239 > 312 > 230
-at 150; seeds differ widely, so that only medians are compared. Measured here: 609 > 322 >
-202 > 183 ms at 85, 820 > 371 > 271 > 195 at 150 (4,000 requests each).
+at 150; seeds differ widely, so that only medians are compared. Measured here, with
+4,000 requests each: 609 > 322 > 202 > 183 ms at 85, 820 > 371 > 271 > 195 at 150.
 Here prompts are chunked at 2,048 tokens where whole prompts pause all decodes there:
 waits behind long prompts are shorter, and so are the ratios.
 """
