@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from evaluators.bounds import utility_bound
+from evaluators.companions import companion
 from evaluators.evaluation import Outcome, PolicyError
 from evaluators.feedback import feedback
 from evaluators.manners import Manner
@@ -113,7 +114,7 @@ class Scheduling:
 
     def serve(self, policy: object, scenario: Scenario) -> Run:
         """Serve the scenario by one engine."""
-        return simulate(scenario, policy)
+        return simulate(scenario, policy, eviction=companion(scenario, "eviction"))
 
     def evaluate(
         self, policy: object, scenario: Scenario, standard: Standard

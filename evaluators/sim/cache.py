@@ -28,14 +28,27 @@ class Cache(Protocol):
     ``hits``, ``admit``, ``grow``, ``fill``; times never go back.
     """
 
-    free: int
-    """Blocks that can be had now: never used, released unfilled, or evictable."""
     hit_blocks: int
     evictions: int
 
     @property
+    def free(self) -> int:
+        """Blocks that can be had now: never used, released unfilled, or evictable."""
+        ...
+
+    @property
     def questions(self) -> int:
         """Questions to the policy that decides what is evicted."""
+        ...
+
+    @property
+    def decides(self) -> bool:
+        """Whether a policy is asked what to evict."""
+        ...
+
+    @property
+    def unfilled(self) -> int:
+        """Blocks that can be had without evicting anything."""
         ...
 
     @property
@@ -100,6 +113,8 @@ class PrefixCache:
     A block with content is an index into the columns below; there are at most as many
     as blocks.
     """
+
+    decides = False
 
     def __init__(self, deployment: Deployment, contents: Contents) -> None:
         blocks = deployment.kv_blocks

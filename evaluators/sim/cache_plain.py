@@ -69,6 +69,16 @@ class PlainCache:
         return len(self.queue)
 
     @property
+    def decides(self) -> bool:
+        """See ``Cache``."""
+        return self.evictor is not None
+
+    @property
+    def unfilled(self) -> int:
+        """See ``Cache``."""
+        return sum(block.content is None for block in self.queue)
+
+    @property
     def questions(self) -> int:
         """See ``Cache``."""
         return self.evictor.questions if self.evictor else 0

@@ -37,6 +37,8 @@ class ValuedCache(PrefixCache):
     when its turn is no longer the block's (-1 while somebody holds it).
     """
 
+    decides = True
+
     def __init__(
         self, deployment: Deployment, contents: Contents, evictor: Evictor
     ) -> None:

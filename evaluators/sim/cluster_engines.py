@@ -1,12 +1,12 @@
 """Engines as members of a fleet: what they report, and what is left of a lost one."""
 
-from evaluators.load import load_policy
+from evaluators.companions import companion
 from evaluators.scenario import Scenario
 from evaluators.sim.cache import Cache
 from evaluators.sim.cluster_members import Carried, Replica
 from evaluators.sim.cluster_reports import Load
 from evaluators.sim.engine import FastEngine, kv_cache
-from evaluators.sim.hooks import HOOKS, Policy
+from evaluators.sim.hooks import Policy
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.recorder import Recorder
 from evaluators.sim.reference import PlainEngine, plain_cache
@@ -17,21 +17,26 @@ from evaluators.workloads.trace import FOREVER_PS
 def fast(scenario: Scenario, ledger: Ledger) -> Replica:
     """The engine by aggregates, or the plain one where a companion needs it."""
     policy = _scheduling(scenario)
+    cache = kv_cache(scenario, companion(scenario, "eviction"))
     if policy.schedule or policy.ask == 0:
-        return PlainReplica(scenario, policy, ledger, kv_cache(scenario))
-    return FastReplica(scenario, policy, ledger, kv_cache(scenario))
+        return PlainReplica(
+            scenario,
+            policy,
+            ledger,
+            cache,
+        )
+    return FastReplica(scenario, policy, ledger, cache)
 
 
 def plain(scenario: Scenario, ledger: Ledger) -> Replica:
     """The engine that serves one step at a time."""
-    cache = plain_cache(scenario)
+    cache = plain_cache(scenario, companion(scenario, "eviction"))
     return PlainReplica(scenario, _scheduling(scenario), ledger, cache)
 
 
 def _scheduling(scenario: Scenario) -> Policy:
     """A fresh instance of the policy that schedules a replica."""
-    text = scenario.companions.get("scheduling")
-    return Policy(load_policy(text, HOOKS) if text else None)
+    return Policy(companion(scenario, "scheduling"))
 
 
 class FastReplica(FastEngine):
@@ -47,11 +52,6 @@ class FastReplica(FastEngine):
     def record(self) -> Recorder:
         """Its steps and decisions."""
         return self._running.record
-
-    @property
-    def questions(self) -> int:
-        """Questions that its own policies were asked."""
-        return self._policy.questions
 
     @property
     def peak_blocks(self) -> int:
@@ -139,11 +139,6 @@ class FastReplica(FastEngine):
 
 class PlainReplica(PlainEngine):
     """The engine that serves one step at a time, over every request."""
-
-    @property
-    def questions(self) -> int:
-        """Questions that its own policies were asked."""
-        return self.policy.questions
 
     @property
     def peak_blocks(self) -> int:

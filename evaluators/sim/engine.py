@@ -12,7 +12,8 @@ from typing import NamedTuple
 from evaluators.scenario import Scenario
 from evaluators.sim.alarm import Alarm
 from evaluators.sim.arrivals import Arrivals
-from evaluators.sim.cache import Cache, prefix_cache
+from evaluators.sim.cache import Cache
+from evaluators.sim.cache_valued import memory
 from evaluators.sim.clock import steps_to_cover, total_ps
 from evaluators.sim.hooks import Policy
 from evaluators.sim.ledger import Ledger
@@ -26,8 +27,10 @@ from evaluators.sim.swapping import simulate_with_host
 from evaluators.workloads.trace import FOREVER_PS as FOREVER
 
 
-def simulate(scenario: Scenario, policy: object) -> Run:
+def simulate(scenario: Scenario, policy: object, *, eviction: object = None) -> Run:
     """Serve a scenario; ``policy`` may lack any hook, or be None.
+
+    ``eviction`` says which cached blocks go first; for None the engine's own order.
 
     Equal to ``simulate_plainly`` on every request, to the picosecond, and faster by an
     order of magnitude. Whole plans and policies asked in every iteration take the plain
@@ -37,18 +40,16 @@ def simulate(scenario: Scenario, policy: object) -> Run:
         return simulate_with_host(scenario, policy)
     hooks = Policy(policy)
     if hooks.schedule or hooks.ask == 0:
-        return simulate_plainly(scenario, policy, skips=hooks.ask != 0)
-    engine = FastEngine(scenario, hooks, cache=kv_cache(scenario))
+        skips = hooks.ask != 0
+        return simulate_plainly(scenario, policy, eviction=eviction, skips=skips)
+    engine = FastEngine(scenario, hooks, cache=kv_cache(scenario, eviction))
     engine.serve(Arrivals(scenario))
     return engine.result()
 
 
-def kv_cache(scenario: Scenario) -> Cache | None:
+def kv_cache(scenario: Scenario, eviction: object = None) -> Cache | None:
     """Memory of an engine that keeps blocks for later requests; None if it does not."""
-    deployment, trace = scenario.deployment, scenario.trace
-    if not deployment.prefix_caching:
-        return None
-    return prefix_cache(deployment, trace.prefixes, len(trace))
+    return memory(scenario, eviction) if scenario.deployment.prefix_caching else None
 
 
 class Pending(NamedTuple):
@@ -111,6 +112,12 @@ class FastEngine:
         """Rows that ended, in order; the caller clears them."""
         return self._running.finished
 
+    @property
+    def questions(self) -> int:
+        """Questions to the policies of this engine."""
+        cache = self._running.cache
+        return self._policy.questions + (cache.questions if cache else 0)
+
     def earliest_finish_ps(self) -> int | None:
         """Time before which no request finishes, as things are; None when idle.
 
@@ -140,7 +147,7 @@ class FastEngine:
         running, total = self._running, self._deployment.kv_blocks
         return self.ledger.run(
             [running.record],
-            questions=self._policy.questions,
+            questions=self.questions,
             peak_blocks=total - running.least_free,
             end_blocks=total - running.free,
         )
@@ -210,16 +217,15 @@ class FastEngine:
         until = self._next_event_ps()
         if until is not None:
             steps = min(steps, steps_to_cover(until - running.now_ps, *durations))
-        if running.cache and running.cache.has_copies and self._scheduler.queue.members:
-            steps = 1
-        ends = True
+        steps, ends = self._found_again(steps), True
         if limit is not FOREVER:
             within = steps_to_cover(limit - running.now_ps + 1, *durations) - 1
             ends, steps = within > 0, min(steps, max(1, within))
         taken = self._scheduler.taken
         blocks = decodes.blocks_over(steps) - taken
-        if blocks > running.free:
-            steps = decodes.steps_within(running.free + taken)
+        most = running.unasked_blocks
+        if blocks > most:
+            steps = decodes.steps_within(most + taken)
             if steps == 0:
                 return self._begin(self._scheduler.walk(), limit)
             blocks = decodes.blocks_over(steps) - taken
@@ -231,6 +237,17 @@ class FastEngine:
             return False
         self._scheduler.dirty |= running.skip(steps, durations)
         return True
+
+    def _found_again(self, steps: int) -> int:
+        """Steps that cannot change what a waiting request finds in the cache.
+
+        An eviction takes as much from what it finds as from what is free, unless
+        another block holds the same.
+        """
+        cache = self._running.cache
+        if cache and cache.has_copies and self._scheduler.queue.members:
+            return 1
+        return steps
 
     def _next_event_ps(self) -> int | None:
         """When time alone brings a decision point; None if it does not."""

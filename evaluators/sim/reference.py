@@ -14,8 +14,10 @@ from evaluators.scenario import Scenario
 from evaluators.sim import plan
 from evaluators.sim.alarm import Alarm
 from evaluators.sim.arrivals import Arrivals
+from evaluators.sim.block_owners import Owners
 from evaluators.sim.cache import Cache
 from evaluators.sim.cache_plain import PlainCache
+from evaluators.sim.evict import Evictor
 from evaluators.sim.hooks import Policy
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.panel import Panel, n_tenants
@@ -40,7 +42,13 @@ Work = list[tuple[Request, int]]
 """Who computes how many tokens in a step."""
 
 
-def simulate_plainly(scenario: Scenario, policy: object, *, skips: bool = False) -> Run:
+def simulate_plainly(
+    scenario: Scenario,
+    policy: object,
+    *,
+    eviction: object = None,
+    skips: bool = False,
+) -> Run:
     """Serve a scenario step by step; ``policy`` may lack any hook, or be None.
 
     Semantics of vLLM 0.32's scheduler: running requests first and in running order,
@@ -49,18 +57,19 @@ def simulate_plainly(scenario: Scenario, policy: object, *, skips: bool = False)
     steps that are all alike are taken at once. Raises ``PolicyError`` for a policy's
     fault.
     """
-    cache = plain_cache(scenario)
+    cache = plain_cache(scenario, eviction)
     engine = PlainEngine(scenario, Policy(policy), cache=cache, skips=skips)
     engine.serve(Arrivals(scenario))
     return engine.result()
 
 
-def plain_cache(scenario: Scenario) -> Cache | None:
+def plain_cache(scenario: Scenario, eviction: object = None) -> Cache | None:
     """Memory of an engine that keeps blocks for later requests; None if it does not."""
     deployment, trace = scenario.deployment, scenario.trace
     if not deployment.prefix_caching:
         return None
-    return PlainCache(deployment, trace.prefixes, len(trace))
+    evictor = Evictor(eviction, Owners(scenario))
+    return PlainCache(deployment, trace.prefixes, len(trace), evictor)
 
 
 class PlainEngine:
@@ -111,6 +120,11 @@ class PlainEngine:
         """Take every step that ends by then and begin the one that does not."""
         while self._go(FOREVER if until_ps is None else until_ps):
             pass
+
+    @property
+    def questions(self) -> int:
+        """Questions to the policies of this engine."""
+        return self.policy.questions + (self.cache.questions if self.cache else 0)
 
     def earliest_finish_ps(self) -> int | None:
         """Time before which no request finishes, as things are; None when idle."""
@@ -171,7 +185,7 @@ class PlainEngine:
 
     def result(self) -> Run:
         """What happened, once nothing is left to do."""
-        total, asked = self.scenario.deployment.kv_blocks, self.policy.questions
+        total, asked = self.scenario.deployment.kv_blocks, self.questions
         peak, end = total - self.least_free, total - self.free
         return self.ledger.run(
             [self.record], questions=asked, peak_blocks=peak, end_blocks=end

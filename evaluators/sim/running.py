@@ -74,6 +74,12 @@ class RunningSet:
             return self.decodes.computed(row)
         return self.computed[row]
 
+    @property
+    def unasked_blocks(self) -> int:
+        """Blocks that can be had without asking a policy what to evict for them."""
+        cache = self.cache
+        return cache.unfilled if cache is not None and cache.decides else self.free
+
     # -- membership --------------------------------------------------------------
 
     def wait(self, row: int) -> None:

@@ -92,7 +92,7 @@ class Scheduler:
                 need += running.blocks(done + want) - running.blocks(done)
                 budget -= want
                 chunks.append((row, want))
-        if need > running.free:
+        if need > running.unasked_blocks:
             return None
         if running.cache is not None:
             return self._form_cached(chunks, budget)

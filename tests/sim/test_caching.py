@@ -32,6 +32,61 @@ def test_the_engines_agree_with_a_cache():
     assert preemptions > 100
 
 
+def fuzzed_eviction(seed):
+    """A policy that values blocks by what it sees and by what it heard."""
+    rng = np.random.default_rng((seed, 4))
+    w = rng.normal(size=5)
+
+    class Fuzzed:
+        rescore = ("touch", "always")[seed % 2]
+
+        def __init__(self):
+            self.heard = 0
+
+        def keep_value(self, blocks, now_s):
+            self.asked_at_s = now_s
+            age = (now_s - blocks.last_used_s) * 1e10
+            key = w[0] * blocks.hits + w[1] * blocks.depth + w[2] * age
+            return np.round(key + w[3] * blocks.children + w[4] * self.heard % 3)
+
+    def listened(self, events):
+        self.heard += len(events.id)
+
+    for name in ("on_access", "on_evict"):
+        if rng.random() < 0.5:
+            setattr(Fuzzed, name, listened)
+    return Fuzzed
+
+
+def test_the_engines_agree_on_what_a_policy_evicts():
+    asked = hits = 0
+    for seed in range(160):
+        scenario = with_prefixes(fuzzed_scenario(seed), seed)
+        if scenario.deployment.kv_blocks > 150 or len(scenario.trace) > 25:
+            continue
+        radix = replace(scenario.deployment, parents_outlive_children=seed % 4 < 2)
+        scenario = replace(scenario, deployment=radix)
+        policy, kind = fuzzed_policy(seed), fuzzed_eviction(seed)
+        eviction = {"eviction": lambda kind=kind: kind()}
+
+        def fast(scenario, policy, make=eviction):
+            return simulate(scenario, policy, eviction=make["eviction"]())
+
+        def plain(scenario, policy, make=eviction):
+            return simulate_plainly(scenario, policy, eviction=make["eviction"]())
+
+        one, other = ended(fast, scenario, policy), ended(plain, scenario, policy)
+        assert differences(one, other) == [], seed
+        if isinstance(one, str):
+            continue
+        check(scenario, one)
+        asked += one.questions
+        built_in = ended(simulate, scenario, policy)
+        hits += int((one.hit_tokens != built_in.hit_tokens).sum())
+    assert asked > 1000
+    assert hits > 30
+
+
 def sharing(requests, chains, **deployment):
     """``served`` with prefix caching and these chains of block contents."""
     scenario = served(requests, prefix_caching=True, **deployment)
