@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from evaluators.evaluation import Outcome, PolicyError
 from evaluators.manners import Manner
 from evaluators.scenario import Scenario
-from evaluators.sim.run import Run
 from evaluators.views import Column
+
+if TYPE_CHECKING:  # a policy's process has no simulator
+    from evaluators.sim.run import Run
 
 Returns = Literal["keys", "count", "grants", "index", "pairs", "modes", "nothing"]
 """keys: float per row. count: one whole number. grants: whole numbers per waiting row
@@ -92,7 +94,7 @@ class Problem(Protocol):
         """Bound and reference tails of a scenario, without any policy."""
         ...
 
-    def serve(self, policy: object, scenario: Scenario) -> Run:
+    def serve(self, policy: object, scenario: Scenario) -> "Run":
         """Serve the scenario under the policy; ``PolicyError`` for its fault."""
         ...
 
