@@ -1,6 +1,9 @@
 """The compiled core against the plain engine: equal on every request."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from evaluators.fleet import Fleet, Loss, Member
 from evaluators.scenario import Scenario
 from evaluators.sim.cluster import simulate_fleet
 from evaluators.sim.cluster_engines import plain
-from evaluators.sim.compiled.coverage import covers
+from evaluators.sim.compiled.coverage import WORTHWHILE, covers, pays
 from evaluators.sim.laws import check
 from evaluators.sim.reference import simulate_plainly
 from evaluators.sim.run import Run
@@ -39,6 +42,7 @@ COLUMNS = (
     "peak_blocks",
     "end_blocks",
 )
+ROOT = Path(__file__).parents[2]
 SMALL = served([(0, 3, 40), (2, 5, 30)])
 
 
@@ -154,6 +158,18 @@ def test_what_it_does_not_know_is_not_covered(monkeypatch):
     monkeypatch.setattr(coverage, "KNOWN", known)
     assert covers(SMALL, None)
     assert not covers(replace(SMALL, n_tenants=2), None)
+
+
+def test_it_pays_for_long_traces_and_once_it_is_loaded():
+    asked = "from evaluators.sim.compiled.coverage import pays\n"
+    asked += "from tests.sim.builders import served\n"
+    asked += f"print([pays(served([(0, 1, 1)] * n)) for n in (9, {WORTHWHILE})])"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == "[False, True]\n", done.stderr
+    serve(SMALL)
+    assert pays(SMALL)
 
 
 def test_times_that_leave_64_bits_are_refused_not_wrapped():

@@ -12,7 +12,7 @@ from evaluators.sim.run import Decision, Run, Steps
 from evaluators.views import Ints
 
 Part = tuple[Ints, Ints]
-"""Steps and events as rows of integers, in the fields of ``state``."""
+"""Steps and events, a row for each field of ``state``."""
 
 
 def taken(state: State) -> Part:
@@ -20,8 +20,8 @@ def taken(state: State) -> Part:
     log = state.log
     steps, events = log.used.tolist()
     part = (
-        rows_of(log.steps, STEP)[:steps].copy(),
-        rows_of(log.events, EVENT)[:events].copy(),
+        rows_of(log.steps, STEP)[:steps].T.copy(),
+        rows_of(log.events, EVENT)[:events].T.copy(),
     )
     log.used[:] = 0
     state.replicas["run_of_steps"] = -1
@@ -33,11 +33,11 @@ def run_of(
 ) -> Run:
     """Everything that happened, as columns."""
     requests, replicas = state.requests, state.replicas
-    steps, events = (np.concatenate(part) for part in zip(*logs, strict=True))
-    is_gap = events[:, 2] == GAP
-    decisions = events[~is_gap]
-    decisions = decisions[np.argsort(decisions[:, -1], kind="stable")]
-    steps_of = tuple(_steps(steps[steps[:, -1] == i]) for i in range(len(replicas)))
+    steps, events = (np.concatenate(part, axis=1) for part in zip(*logs, strict=True))
+    steps_of = tuple(Steps(*part[:-1]) for part in _by_replica(steps, len(replicas)))
+    is_gap = events[2] == GAP
+    decisions = events[:, ~is_gap]
+    decisions = decisions[:, np.argsort(decisions[-1], kind="stable")]
     total = scenario.deployment.kv_blocks
     return Run(
         arrived_ps=np.array(requests["arrived_ps"]),
@@ -48,7 +48,7 @@ def run_of(
         preemptions=np.array(requests["preemptions"]),
         stall_ps=np.array(requests["stall_ps"]),
         hit_tokens=np.array(requests["hit_tokens"]),
-        broken_gaps_ps=events[is_gap, 0],
+        broken_gaps_ps=events[0, is_gap],
         steps=joined(steps_of),
         decisions=_decisions(decisions),
         rejected=tuple(rejected),
@@ -60,11 +60,15 @@ def run_of(
     )
 
 
-def _steps(rows: Ints) -> Steps:
-    return Steps(*rows[:, :-1].T.copy())
+def _by_replica(columns: Ints, n_replicas: int) -> list[Ints]:
+    """Columns of each replica, which the last one names."""
+    if n_replicas == 1:
+        return [columns]
+    return [columns[:, columns[-1] == index] for index in range(n_replicas)]
 
 
-def _decisions(rows: Ints) -> tuple[Decision, ...]:
-    kinds = np.where(rows[:, 2] == ADMIT, "admit", "preempt").tolist()
-    fields = zip(rows[:, 0].tolist(), kinds, rows[:, 1].tolist(), strict=True)
+def _decisions(columns: Ints) -> tuple[Decision, ...]:
+    at_ps, rows, kinds = columns[0], columns[1], columns[2]
+    names = np.where(kinds == ADMIT, "admit", "preempt").tolist()
+    fields = zip(at_ps.tolist(), names, rows.tolist(), strict=True)
     return tuple(map(partial(tuple.__new__, Decision), fields))

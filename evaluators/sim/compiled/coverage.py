@@ -1,5 +1,6 @@
 """Which scenarios the compiled core can serve, and in what range of numbers."""
 
+import sys
 from dataclasses import MISSING, fields
 from functools import lru_cache
 from importlib.util import find_spec
@@ -51,6 +52,10 @@ KNOWN: dict[type, set[str]] = {
 """What the core serves, or what cannot matter to built-in rules, by class. All else
 must be at its default."""
 
+CORE = "evaluators.sim.compiled.core"
+WORTHWHILE = 25_000
+"""Requests that the engine takes as long for as numba needs to be loaded."""
+
 
 @lru_cache(maxsize=1)
 def is_installed() -> bool:
@@ -62,6 +67,11 @@ def covers(scenario: Scenario, policy: object) -> bool:
     """Whether ``serve`` can: numba is there, and nothing is asked that it lacks."""
     built_in = policy is None or type(policy) is object
     return built_in and is_installed() and is_known(scenario) and is_in_range(scenario)
+
+
+def pays(scenario: Scenario) -> bool:
+    """Whether ``serve`` takes less time than the engine, its start included."""
+    return CORE in sys.modules or len(scenario.trace) >= WORTHWHILE
 
 
 def is_known(scenario: Scenario) -> bool:

@@ -1,11 +1,12 @@
 """Makes the state of a simulation before anything has arrived."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from evaluators.calibration.step_time import StepTime, entry
-from evaluators.scenario import Deployment, Scenario
+from evaluators.scenario import Scenario
 from evaluators.sim.compiled.state import (
     BLOCK,
     COMING,
@@ -35,6 +36,7 @@ def initial(scenario: Scenario, rejected: Sequence[int], room: int) -> State:
     comes = np.ones(len(scenario.trace), dtype=bool)
     comes[list(rejected)] = False
     rows = room + 3 * deployment.max_running
+    tokens = deployment.max_step_tokens + deployment.max_running
     limits = Limits(
         deployment.block_tokens,
         deployment.max_running,
@@ -53,15 +55,15 @@ def initial(scenario: Scenario, rejected: Sequence[int], room: int) -> State:
         arrivals=_arrivals(scenario, comes),
         memory=_memory(scenario, n_replicas if deployment.prefix_caching else 0),
         limits=limits,
-        durations=_durations(scenario.step_time, deployment),
+        durations=_durations(scenario.step_time, tokens + 1),
         log=Log(blank(STEP, rows), blank(EVENT, rows), np.zeros(2, dtype=np.int64)),
     )
 
 
-def _durations(step_time: StepTime, deployment: Deployment) -> Durations:
-    """Tables that no step of the deployment can exceed."""
+@lru_cache(maxsize=64)
+def _durations(step_time: StepTime, most: int) -> Durations:
+    """Durations by tables of so many entries."""
     tables = (step_time.tokens_ps, step_time.decodes_ps, step_time.context_ps)
-    most = deployment.max_step_tokens + deployment.max_running + 1
     return Durations(
         np.array([[entry(table, i) for i in range(most)] for table in tables]),
         step_time.prefill_token_ps,
