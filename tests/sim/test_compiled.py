@@ -18,7 +18,7 @@ from evaluators.sim.compiled.coverage import WORTHWHILE, covers, pays
 from evaluators.sim.laws import check
 from evaluators.sim.reference import simulate_plainly
 from evaluators.sim.run import Run
-from evaluators.workloads.prefixes import Prefixes
+from evaluators.workloads.prefixes import Prefixes, Sessions
 from tests.sim.builders import served
 from tests.sim.fleets import with_sessions
 from tests.sim.fuzzed import fuzzed_scenario, with_prefixes
@@ -179,6 +179,11 @@ def test_times_that_leave_64_bits_are_refused_not_wrapped():
     assert covers(long, None)
     with pytest.raises(OverflowError, match="lasts longer than"):
         serve(long)
+    waits = Sessions(np.array([-1, 0]), np.array([0, (1 << 62) - 1]), np.zeros(2))
+    late = replace(SMALL, trace=replace(SMALL.trace, sessions=waits))
+    assert covers(late, None)
+    with pytest.raises(OverflowError, match="lasts longer than"):
+        serve(late)
 
 
 def test_contents_that_leave_64_bits_are_refused_not_wrapped():

@@ -42,8 +42,8 @@ def _core(version: int) -> Core:
         while stop == DONE and version >= 0:
             at_ps = coming[0].at_ps if used[0] else MOST_PS
             index = _furthest_behind(state.replicas, at_ps)
-            if index < 0 and used[0] == 0:
-                return DONE
+            if index < 0 and at_ps >= MOST_PS:
+                return TOO_LATE if used[0] else DONE
             if index < 0:
                 target = _route(state, at_ps)
                 submit(state, target, pop(state.arrivals), at_ps)

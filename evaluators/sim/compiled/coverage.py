@@ -123,15 +123,10 @@ def longest_step_ps(scenario: Scenario) -> int:
     trace = scenario.trace
     longest = int((trace.prompt_tokens + trace.output_tokens).max())
     tokens, running = deployment.max_step_tokens, deployment.max_running
-    contexts = running * longest
-    tables = (
-        (step_time.tokens_ps, tokens + running, 1),
-        (step_time.decodes_ps, running, 1),
-        (step_time.context_ps, running, contexts),
-    )
-    slowest = 0
-    for table, last, times in tables:
-        slowest += max(*table, entry(table, last)) * times
+    contexts, slowest = running * longest, 0
+    tables = (step_time.tokens_ps, step_time.decodes_ps, step_time.context_ps)
+    for table, times in zip(tables, (1, 1, contexts), strict=True):
+        slowest += max(*table, entry(table, tokens + running)) * times
     work = tokens * (tokens + 2 * longest)
     slowest += step_time.prefill_token_ps * tokens + step_time.prefill_work_ps * work
     return slowest + step_time.longest_context_ps * longest + work + contexts

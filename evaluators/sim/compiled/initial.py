@@ -27,6 +27,7 @@ from evaluators.sim.compiled.state import (
     blank_table,
 )
 from evaluators.sim.progress import BARREN_STEPS, most_steps
+from evaluators.workloads.prefixes import Sessions
 
 
 def initial(scenario: Scenario, rejected: Sequence[int], room: int) -> State:
@@ -90,13 +91,19 @@ def _requests(scenario: Scenario, comes: np.ndarray) -> Records:
     requests["goal"] = trace.prompt_tokens
     requests["output"] = trace.output_tokens
     if trace.sessions is not None:
-        requests["wait_ps"] = trace.sessions.wait_ps
-        after = np.where(comes, trace.sessions.after, -1)
-        for row in np.flatnonzero(after >= 0).tolist():
-            first = requests[after[row]]
-            requests[row].next_follower = first.first_follower
-            first.first_follower = row
+        _follow(requests, trace.sessions, comes)
     return requests
+
+
+def _follow(requests: Records, sessions: Sessions, comes: np.ndarray) -> None:
+    """Chain those that follow the same request."""
+    rows = np.flatnonzero(comes & (sessions.after >= 0))
+    rows = rows[np.argsort(sessions.after[rows], kind="stable")]
+    after = sessions.after[rows]
+    starts = np.diff(after, prepend=-1) != 0
+    requests["wait_ps"] = sessions.wait_ps
+    requests["first_follower"][after[starts]] = rows[starts]
+    requests["next_follower"][rows[:-1][~starts[1:]]] = rows[1:][~starts[1:]]
 
 
 def _replicas(scenario: Scenario, n_replicas: int) -> Records:
