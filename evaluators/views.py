@@ -34,6 +34,8 @@ REQUEST_INTS = (
     Column("slo_class", "index of the service class, into engine.classes"),
     Column("generated_tokens", "output tokens so far (above 0 if preempted)"),
     Column("blocks_needed", "KV blocks of prompt and generated tokens"),
+    Column("prefix", "identity of the prompt's first block; -1 if none is known"),
+    Column("session", "identity of the session it is part of; -1 if of none"),
 )
 REQUEST_FLOATS = (
     Column("arrived_s", "arrival time"),
@@ -180,6 +182,10 @@ def table_of(view: Requests) -> Table:
 
 class Waiting(Requests):
     """Requests waiting to be admitted, in order of arrival."""
+
+    own_columns = (
+        Column("cached_tokens", "its leading tokens in the prefix cache, as of now"),
+    )
 
 
 class Running(Requests):

@@ -73,14 +73,14 @@ def _score(policy, scenario):
     for now in range(1, len(trace) + 1):
         engine = _arrive(table, trace, now - 1)
         rows = np.arange(now)
-        waiting = Waiting(table, rows)
+        waiting = Waiting(table, rows, (rows % 3,))
         running = Running(table, rows, (rows + 1, rows + 2, rows + 3, rows / 7))
         total += float(_answers(checked, waiting, running, engine).sum())
     return 1 / (1 + abs(total) % 1000)
 
 
 def _arrive(table, trace, row):
-    table.ints[:, row] = row + 1, trace.prompt_tokens[row], row, 0, 0, 0, 1
+    table.ints[:, row] = row + 1, trace.prompt_tokens[row], row, 0, 0, 0, 1, -1, -1
     table.floats[:, row] = trace.arrived_ps[row] / 1e12, 1.5, np.nan
     table.changed.append(row)
     scalars = np.array([row / 3, 5.0, row + 1, row + 1, 0, 0, 0.1])

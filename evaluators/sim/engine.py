@@ -72,7 +72,7 @@ class FastEngine:
     ) -> None:
         self._deployment, self._policy = scenario.deployment, policy
         self.ledger = ledger or Ledger(scenario)
-        self._panel = Panel(scenario)
+        self._panel = Panel(scenario, self._found if cache else None)
         self._running = RunningSet(scenario, self._panel, self.ledger, cache)
         ordered = self.ledger.arrived_ps if scenario.trace.sessions else None
         queue = Ranked(ordered) if policy.admit_key else FirstCome()
@@ -153,6 +153,11 @@ class FastEngine:
         )
 
     # -- from event to event ----------------------------------------------------------
+
+    def _found(self, row: int) -> int:
+        cache, goal = self._running.cache, self._running.goal[row]
+        hits = cache.hits(row, goal).blocks if cache else 0
+        return hits * self._deployment.block_tokens
 
     def _follow(self, arrivals: Arrivals) -> None:
         now = self._running.now_ps

@@ -1,6 +1,6 @@
 """What the engine shows a policy: the public table, and views of it as of now."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -25,9 +25,13 @@ class Panel:
     (``update``): only then does its row count as changed.
     """
 
-    __slots__ = ("_facts", "_priorities", "table")
+    __slots__ = ("_facts", "_priorities", "found", "table")
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(
+        self, scenario: Scenario, found: Callable[[int], int] | None = None
+    ) -> None:
+        """Make the views; ``found`` says how many tokens a request has in the cache."""
+        self.found = found
         self.table = _table(scenario)
         self._facts = _facts(scenario)
         self._priorities = scenario.trace.priorities
@@ -52,7 +56,11 @@ class Panel:
 
     def waiting(self, rows: Sequence[int]) -> Waiting:
         """View of waiting requests, in the order given."""
-        return Waiting(self.table, np.array(rows, dtype=np.int64))
+        found = self.found
+        cached = [0] * len(rows) if found is None else [found(row) for row in rows]
+        columns = np.array((rows, cached), dtype=np.int64)
+        columns.flags.writeable = False
+        return Waiting(self.table, columns[0], (columns[1],))
 
     def running(
         self,
@@ -102,11 +110,42 @@ def _table(scenario: Scenario) -> Table:
     ):
         table.ints[i] = getattr(trace, name)
     table.ints[6] = scenario.blocks_for(trace.prompt_tokens)
+    table.ints[7], table.ints[8] = _prefixes(trace), _sessions(trace)
     arrived_s = trace.arrived_ps / PS_PER_S
     table.floats[0] = arrived_s
     table.floats[1] = arrived_s + _per_request(trace, scenario, "ttft_s")
     table.floats[2] = np.nan
     return table
+
+
+def _prefixes(trace: Trace) -> Ints:
+    """Opaque identity of each prompt's first block, -1 without one."""
+    first = np.full(len(trace), -1)
+    if trace.prefixes is not None:
+        offsets = trace.prefixes.offsets
+        some = offsets[1:] > offsets[:-1]
+        first[some] = trace.prefixes.ids[offsets[:-1][some]]
+    return _opaque(first)
+
+
+def _sessions(trace: Trace) -> Ints:
+    """Opaque identity of each request's session, that of its first request."""
+    first = list(range(len(trace)))
+    if trace.sessions is None:
+        return np.full(len(trace), -1)
+    for row, after in enumerate(trace.sessions.after.tolist()):
+        if after >= 0:
+            first[row] = first[after]
+    return _opaque(np.array(first))
+
+
+def _opaque(values: Ints) -> Ints:
+    """Equal values as equal ids, numbered as they first appear; -1 stays."""
+    known, where, index = np.unique(values, return_index=True, return_inverse=True)
+    ids = np.zeros(len(known), dtype=np.int64)
+    ids[np.argsort(where)] = opaque_ids(len(known))
+    ids[known < 0] = -1
+    return ids[index]
 
 
 def _per_request(trace: Trace, scenario: Scenario, name: str) -> Floats:

@@ -85,7 +85,7 @@ class PlainEngine:
         skips: bool = False,
     ) -> None:
         self.scenario, self.policy, self.skips = scenario, policy, skips
-        self.panel, self.cache = Panel(scenario), cache
+        self.panel, self.cache = Panel(scenario, self._found if cache else None), cache
         self.ledger, self.record = ledger or Ledger(scenario), Recorder()
         self.progress = Progress(scenario)
         self.now_ps = self.last_step_ps = 0
@@ -94,6 +94,8 @@ class PlainEngine:
         self.requests = requests(scenario)
         self.arrivals: list[tuple[int, int]] = []
         self.finished: list[int] = []
+        self.leaving, self.kept = set[int](), set[int]()
+        self.reserved: dict[int, int] = {}
         self.pending: tuple[int, Work] | None = None
         self.free = self.least_free = scenario.deployment.kv_blocks
         self.budget, self.cap = scenario.deployment.max_step_tokens, 0
@@ -174,6 +176,10 @@ class PlainEngine:
         self._compute(work, ends_ps)
         return True
 
+    def _found(self, row: int) -> int:
+        hits = self.cache.hits(row, self.requests[row].goal).blocks if self.cache else 0
+        return hits * self.scenario.deployment.block_tokens
+
     def _wait(self, limit: int) -> bool:
         """Nothing runs by the plan's own choice: go to what may change its mind."""
         self.progress.spend(1, 0)
@@ -219,7 +225,7 @@ class PlainEngine:
         if policy.schedule:
             plan.ask(self)
             return
-        room = len(self.running) < self.scenario.deployment.max_running
+        room = self._slots_taken() < self.scenario.deployment.max_running
         if not (room and self.waiting and policy.answers_admission):
             return
         matters = len(self.waiting) > 1 or (self.running and policy.holds_back)
@@ -254,7 +260,7 @@ class PlainEngine:
         if preempted:
             return work
         most = self.scenario.deployment.max_running
-        while self.waiting and budget > 0 and len(self.running) < most:
+        while self.waiting and budget > 0 and self._slots_taken() < most:
             request = self.waiting[0]
             if self.running and self.keys.get(request.row) == INFINITY:
                 break
@@ -356,6 +362,55 @@ class PlainEngine:
         else:
             self.free += self._held_blocks(request)
 
+    def leave(self, request: Request) -> None:
+        """A request past its prompt goes on elsewhere; its memory is free again."""
+        self.running.remove(request)
+        self._release(request)
+        self.dirty = True
+
+    def let_go(self, row: int) -> None:
+        """The memory of a kept request is free again."""
+        self.kept.remove(row)
+        self._release(self.requests[row])
+        self.dirty = True
+
+    def reserve(self, row: int, blocks: int) -> bool:
+        """Keep so many blocks in all for a request to come; False if there are none."""
+        more = blocks - self.reserved.get(row, 0)
+        full = self._slots_taken() >= self.scenario.deployment.max_running
+        if more > self.free or (row not in self.reserved and full):
+            return False
+        if self.cache:
+            if row not in self.reserved:
+                self.cache.admit(row, self.cache.hits(row, 1)[0], self.now_ps)
+            self.cache.grow(row, more, self.now_ps)
+        self.reserved[row] = blocks
+        self.free -= more
+        self.least_free = min(self.least_free, self.free)
+        return True
+
+    def cancel(self, row: int) -> None:
+        """A request for which memory was reserved does not come."""
+        blocks = self.reserved.pop(row)
+        self.free += blocks
+        if self.cache:
+            self.cache.cancel(row, blocks)
+        self.dirty = True
+
+    def join(self, row: int, generated: int, last_token_ps: int) -> None:
+        """A request whose KV came from elsewhere goes on, in what was reserved."""
+        del self.reserved[row]
+        request = self.requests[row]
+        request.goal += generated - request.generated
+        request.generated, request.decoding = generated, True
+        request.computed, request.last_token_ps = request.goal - 1, last_token_ps
+        self.running.append(request)
+        if self.cache:
+            self.cache.fill(row, request.computed, self.now_ps)
+
+    def _slots_taken(self) -> int:
+        return len(self.running) + len(self.reserved)
+
     def blocks(self, tokens: int) -> int:
         """KV blocks that hold so many tokens."""
         return -(-tokens // self.scenario.deployment.block_tokens)
@@ -409,13 +464,21 @@ class PlainEngine:
         request.generated += 1
         request.goal += 1
         self.served[1][request.tenant] += 1
-        if request.generated == request.output:
-            self.ledger.finished_ps[row] = now
-            self.finished.append(row)
-            self.running.remove(request)
-            self._release(request)
-            self.dirty = True
+        if request.generated == request.output or row in self.leaving:
+            self._end(request)
         return whole
+
+    def _end(self, request: Request) -> None:
+        """A request has emitted its last token, or the last one here."""
+        self.leaving.discard(request.row)
+        self.finished.append(request.row)
+        self.running.remove(request)
+        self.dirty = True
+        if request.generated < request.output:
+            self.kept.add(request.row)
+            return
+        self.ledger.finished_ps[request.row] = self.now_ps
+        self._release(request)
 
     def running_view(self) -> Running:
         """What a policy may know of the running requests."""

@@ -40,7 +40,7 @@ def ask_everything(source: str, problem: Problem) -> dict[str, object]:
     for n in (1, 7):
         draws = rng.stream(n, "views")
         facts, rows = table(draws, n), np.arange(n)
-        waiting = views.Waiting(facts, rows)
+        waiting = views.Waiting(facts, rows, (rows * 16,))
         own = tuple(draws.integers(1, 90, n) for _ in range(3))
         last_s = draws.uniform(0, 50, n)
         running = views.Running(facts, rows, (*own, last_s))

@@ -100,6 +100,7 @@ def fuzzed_policy(seed: int) -> type:
     def admit_key(self, waiting, engine):
         key = w[0] * waiting.prompt_tokens + w[2] * waiting.predicted_tokens
         key = key + w[1] * 1e10 * (engine.now_s - waiting.arrived_s)
+        key = key + w[3] * waiting.cached_tokens + w[5] * (waiting.prefix % 3)
         key = key + w[4] * engine.tenants.output_tokens_served[waiting.tenant]
         key = np.round(key + engine.tenants.waiting[waiting.tenant])
         scarce = engine.free_blocks < engine.total_blocks / 2
