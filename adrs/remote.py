@@ -153,7 +153,9 @@ class RemotePolicy:
         ``views`` holds what the hooks are given, by name.
         """
         question = self._question(tuple(names))
-        return self._ask(question, [views[name] for name in question.arguments])
+        views_given = [views[name] for name in question.arguments]
+        parts = iter(self._ask(question, views_given))
+        return [_taken(parts, size) for size in question.sizes]
 
     def finish(self) -> None:
         """Hear of what the policy was told last; raises what it raised over it."""
@@ -175,7 +177,7 @@ class RemotePolicy:
             )
         return found
 
-    def _ask(self, question: "Question", views: Sequence[Any]) -> list[object]:
+    def _ask(self, question: "Question", views: Sequence[Any]) -> Parts:
         told = self._teller.told(question.arguments, views)
         answer = self._conversation.ask(question.subject, question.kind, told)
         self._is_told = False
@@ -185,8 +187,7 @@ class RemotePolicy:
                 f"{question.subject}: {len(answer)} arrays came; "
                 f"expected {question.n_arrays}",
             )
-        parts = iter(answer)
-        return [_taken(parts, size) for size in question.sizes]
+        return answer
 
     def _calling(self, hook: Hook) -> Callable[..., Any]:
         if hook.returns == "nothing":
@@ -194,7 +195,8 @@ class RemotePolicy:
         question = self._question((hook.name,))
 
         def asked(*views: object) -> object:
-            return self._ask(question, views)[0]
+            answer = self._ask(question, views)
+            return answer[0] if len(answer) == 1 else answer
 
         asked.__name__ = hook.name
         return asked

@@ -45,44 +45,32 @@ def serve() -> None:
     # Built while there is memory, for when there is none.
     starved = _failure("memory_limit", "asked for more memory than its limit")
     child = Child()
-    unsaid: Reply | None = None
+    unsaid: tuple[int, bytes] | None = None
     try:
         while True:
             frame = channel.receive()
-            reply = unsaid or _reply(child, frame, starved)
-            if not expects_answer(frame.kind):
+            kind, payload = unsaid or _reply(child, frame, starved)
+            if frames.FIRST_TOLD <= frame.kind < frames.FIRST_HOOK:
                 # What went wrong over it is the answer to the next question.
-                unsaid = reply if reply.kind == frames.ERROR else None
-                continue
-            channel.send(frame.nonce, reply.kind, reply.payload)
+                unsaid = (kind, payload) if kind == frames.ERROR else None
+            else:
+                channel.send(frame.nonce, kind, payload)
     except frames.ClosedError:
         return
 
 
-class Reply(NamedTuple):
-    """Kind and payload of a frame to send back."""
-
-    kind: int
-    payload: bytes
-
-
-def expects_answer(kind: int) -> bool:
-    """Whether the engine waits for an answer to a frame of this kind."""
-    return not frames.FIRST_TOLD <= kind < frames.FIRST_HOOK
-
-
-def _reply(child: "Child", frame: frames.Frame, starved: bytes) -> Reply:
-    """What to send back for a frame, if it expects an answer."""
+def _reply(child: "Child", frame: frames.Frame, starved: bytes) -> tuple[int, bytes]:
+    """Kind and payload of what to send back for a frame."""
     try:
-        return Reply(frames.ANSWER, child.reply(frame))
+        return frames.ANSWER, child.reply(frame)
     except PolicyError as error:
         failure = error.failure
-        return Reply(frames.ERROR, _failure(failure.kind, failure.message))
+        return frames.ERROR, _failure(failure.kind, failure.message)
     except MemoryError:
-        return Reply(frames.ERROR, starved)
+        return frames.ERROR, starved
     except Exception as error:  # noqa: BLE001 - the boundary: a policy may raise anything
         where = child.asked + ": " if child.asked else ""
-        return Reply(frames.ERROR, _failure("exception", where + described(error)))
+        return frames.ERROR, _failure("exception", where + described(error))
 
 
 def _failure(kind: FailureKind, message: str) -> bytes:

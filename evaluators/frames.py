@@ -165,6 +165,9 @@ def pack(arrays: Sequence[NDArray[Any]]) -> bytes:
 
 def unpack(payload: bytes) -> Parts:
     """Inverse of ``pack``, as read-only arrays; raises ``FrameError``."""
+    flat = _flat(payload)
+    if flat is not None:
+        return (flat,)
     count = int.from_bytes(payload[:8], "little")
     if len(payload) < 8 or count > MAX_ARRAYS:
         raise FrameError(f"{len(payload)} bytes do not begin with a count of arrays")
@@ -174,6 +177,19 @@ def unpack(payload: bytes) -> Parts:
     return tuple([
         np.ndarray(shape, kind, payload, start) for kind, start, shape in layout.arrays
     ])
+
+
+def _flat(payload: bytes) -> NDArray[Any] | None:
+    """The array of a payload that is a single one of one dimension."""
+    start = _SHAPES[1].size
+    if len(payload) < start:
+        return None
+    count, code, dimensions, length, width = _SHAPES[1].unpack_from(payload)
+    if (count, dimensions, width) != (1, 1, 1) or code >= len(_TYPES):
+        return None
+    if len(payload) != start + 8 * length:
+        return None
+    return np.ndarray((length,), _TYPES[code], payload, start)
 
 
 class Layout(NamedTuple):
@@ -193,7 +209,7 @@ def _layout(shapes: bytes, count: int) -> Layout:
     for i in range(1, len(numbers), 4):
         code, dimensions, length, width = numbers[i : i + 4]
         shape = (length, width)[:dimensions]
-        if code > 1 or dimensions > 2 or length * width != math.prod(shape):
+        if code >= len(_TYPES) or dimensions > 2 or length * width != math.prod(shape):
             raise FrameError(f"array {len(arrays)} of {count} is malformed")
         arrays.append((_TYPES[code], at, shape))
         at += 8 * length * width

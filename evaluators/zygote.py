@@ -26,6 +26,7 @@ process, or, in the place of wall seconds, how long one to be reaped has to end.
 REPLY = struct.Struct("<qqqdq")
 """Process, wait status, processes left behind, their CPU seconds, peak memory bytes."""
 SWEEP_S = 2.0
+MAX_SPACE_BYTES = 1 << 30
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
@@ -168,10 +169,34 @@ def _end(signal_number: int, frame: object) -> NoReturn:
     raise SystemExit(signal_number)
 
 
+def address_of_numpy() -> int:
+    """Where this process holds the code of numpy's core; 0 if it holds none."""
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    core = (line for line in maps if "/_multiarray_umath." in line)
+    return int(next(core, "0-").split("-")[0], 16)
+
+
+def _align(address: int) -> None:
+    """Start this program again if numpy's code lies above an address that is not 0.
+
+    Space taken first, as the third argument says, moves what is loaded later down.
+    """
+    space = address_of_numpy() - address
+    if address and 0 < space <= MAX_SPACE_BYTES and sys.argv[3] == "0":
+        again = sys.orig_argv.copy()
+        again[3 - len(sys.argv)] = str(space)
+        os.execv(sys.executable, again)
+
+
 def main() -> None:
-    """Serve on the control socket whose descriptor is the second argument."""
+    """Serve on the control socket.
+
+    Arguments: the parent's process, the descriptor of the socket, bytes of memory that
+    were taken before numpy was loaded, and where its code had better lie (0: anywhere).
+    """
     signal.signal(signal.SIGTERM, _end)
     die_with(int(sys.argv[1]), signal.SIGTERM)
+    _align(int(sys.argv[4]))
     adopt_orphans()
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
