@@ -57,8 +57,10 @@ class Panel:
     def waiting(self, rows: Sequence[int]) -> Waiting:
         """View of waiting requests, in the order given."""
         found = self.found
-        cached = [0] * len(rows) if found is None else [found(row) for row in rows]
-        columns = np.array((rows, cached), dtype=np.int64)
+        columns = np.zeros((2, len(rows)), dtype=np.int64)
+        columns[0] = rows
+        if found is not None:
+            columns[1] = [found(row) for row in rows]
         columns.flags.writeable = False
         return Waiting(self.table, columns[0], (columns[1],))
 

@@ -1,7 +1,11 @@
 """Requests waiting for admission: first come first served, or ranked by a policy."""
 
-from bisect import insort
+from array import array
+from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
 
 from evaluators.views import Floats
 
@@ -39,7 +43,7 @@ class FirstCome:
         """The head was admitted."""
         self.members.popleft()
 
-    def rows(self) -> list[int]:
+    def rows(self) -> Sequence[int]:
         """Waiting rows, as a policy is shown them."""
         return sorted(self.members)
 
@@ -57,7 +61,7 @@ class Ranked:
     __slots__ = ("_arrival", "_held", "_order", "members")
 
     def __init__(self, arrived_ps: list[int] | None = None) -> None:
-        self.members: list[int] = []
+        self.members = array("q")
         self._arrival = (
             None if arrived_ps is None else (lambda row: (arrived_ps[row], row))
         )
@@ -81,16 +85,21 @@ class Ranked:
     def pop(self) -> None:
         """The head was admitted."""
         row = self._order.pop() if self._order else self.members[0]
-        self.members.remove(row)
+        if self._arrival:
+            found = self._arrival(row)
+            at = bisect_left(self.members, found, key=self._arrival)
+        else:
+            at = bisect_left(self.members, row)
+        del self.members[at]
 
-    def rows(self) -> list[int]:
+    def rows(self) -> Sequence[int]:
         """Waiting rows in order of arrival, as a policy is shown them."""
         return self.members
 
     def rank(self, keys: Floats) -> None:
         """Take over the keys of ``rows()``: the lowest is next, inf is held back."""
-        order = keys.argsort(kind="stable")[::-1].tolist()
-        self._order = [self.members[i] for i in order]
+        order = keys.argsort(kind="stable")[::-1]
+        self._order = np.array(self.members)[order].tolist()
         self._held = int((keys == INFINITY).sum())
 
     def unrank(self) -> None:
