@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, Self
 
 from evaluators.views import Column, Engine, Parts, Running, Waiting
+from evaluators.views_blocks import Blocks, Events
 from evaluators.views_replicas import Movable, Replicas, Request
 
 
@@ -37,5 +38,8 @@ KINDS: Mapping[str, type[Any]] = {
     "request": Request,
     "replicas": Replicas,
     "requests": Movable,
+    "blocks": Blocks,
+    "accessed": Events,
+    "evicted": Events,
 }
 """A ``View`` each, ``Requests`` or ``Engine``. What is not here is a plain float."""

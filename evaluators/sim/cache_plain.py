@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from evaluators.scenario import Deployment
 from evaluators.sim.cache import Hits
 from evaluators.sim.cache_contents import Contents
@@ -129,6 +131,14 @@ class PlainCache:
             self.known.setdefault(contents[i], []).append(block)
         table.filled = max(table.filled, stop)
 
+    def cancel(self, row: int, n_blocks: int) -> None:
+        """See ``Cache``."""
+        table = self.tables.pop(row)
+        assert not table.filled and len(table.blocks) == n_blocks, f"request {row}"
+        for block in table.blocks:
+            block.holders = 0
+        self.queue = table.blocks + self.queue
+
     def release(self, row: int, tokens: int, now_ps: int) -> None:
         """See ``Cache``."""
         self.fill(row, tokens, now_ps)
@@ -227,7 +237,7 @@ class PlainCache:
 
     def _ask(self, evictor: Evictor, blocks: list[Block], now_ps: int) -> None:
         """Let the policy value blocks."""
-        facts = [self._facts(block) for block in blocks]
+        facts = np.array([self._facts(block) for block in blocks], dtype=np.int64).T
         for block, value in zip(blocks, evictor.values(facts, now_ps), strict=True):
             block.value = value
 

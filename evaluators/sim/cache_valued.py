@@ -3,12 +3,16 @@
 from heapq import heapify, heappop, heappush
 from itertools import islice
 
+import numpy as np
+
 from evaluators.scenario import Deployment, Scenario
 from evaluators.sim.block_owners import Owners
 from evaluators.sim.cache import PrefixCache
 from evaluators.sim.cache_contents import Contents
 from evaluators.sim.evict import CANDIDATES, VICTIMS, Evictor, Facts
 
+CONTENT, DEPTH, CHILDREN, HITS, OWNER, INSERTED_PS, LAST_USED_PS = range(7)
+"""Rows of the columns of blocks, as ``Facts`` names them."""
 Ranked = tuple[float, int, int]
 """Value of a block, when it was let go of (a count), the block."""
 
@@ -46,12 +50,9 @@ class ValuedCache(PrefixCache):
         blocks = deployment.kv_blocks
         self.evictor = evictor
         self._keeps_parents = deployment.parents_outlive_children
-        self._depth = [0] * blocks
+        self._columns = np.zeros((len(Facts._fields), blocks), dtype=np.int64)
         self._parent: list[int | None] = [None] * blocks
-        self._hits = [0] * blocks
-        self._inserted_ps = [-1] * blocks
-        self._last_used_ps = [0] * blocks
-        self._owner = [0] * blocks
+        self._is_new = [True] * blocks
         self._turn = [-1] * blocks
         self._turns = 0
         self._children: dict[int, int] = {}
@@ -67,8 +68,9 @@ class ValuedCache(PrefixCache):
     def admit(self, row: int, n_hit: int, now_ps: int) -> None:
         """See ``Cache``."""
         super().admit(row, n_hit, now_ps)
-        for block in self.held(row):
-            self._hits[block] += 1
+        hit = self.held(row)
+        self._columns[HITS, hit] += 1
+        for block in hit:
             self._turn[block] = -1
             self._pending.pop(block, None)
             self.evictor.accessed(self.content[block], now_ps, is_hit=True)
@@ -78,27 +80,33 @@ class ValuedCache(PrefixCache):
         held = self.held(row)
         start = len(held)
         super().fill(row, tokens, now_ps)
-        for depth in range(start, len(held)):
-            block = held[depth]
-            parent = self.content[held[depth - 1]] if depth else None
-            self._depth[block], self._parent[block] = depth, parent
-            self._hits[block], self._inserted_ps[block] = 0, -1
+        new = held[start:]
+        contents = [self.content[block] for block in held]
+        self._columns[CONTENT, new] = contents[start:]
+        self._columns[DEPTH, new] = range(start, len(held))
+        self._columns[HITS, new] = 0
+        for depth, block in enumerate(new, start):
+            parent = contents[depth - 1] if depth else None
+            self._parent[block], self._is_new[block] = parent, True
             if parent is not None:
                 self._children[parent] = self._children.get(parent, 0) + 1
-            self._unpark(self.content[block])
+            self._unpark(contents[depth])
 
     def let_go(self, row: int, tokens: int, blocks: list[int], now_ps: int) -> None:
         """Value what came free at the next eviction."""
         super().let_go(row, tokens, blocks, now_ps)
         self.evictor.owners.leave(row, tokens)
-        for block in blocks:
-            if self._inserted_ps[block] < 0:
-                self._inserted_ps[block] = now_ps
-                self.evictor.accessed(self.content[block], now_ps, is_hit=False)
-            self._last_used_ps[block], self._owner[block] = now_ps, row
-            self._turn[block] = self._turns
-            self._turns += 1
-            self._pending[block] = None
+        new = [block for block in blocks if self._is_new[block]]
+        for block in new:
+            self._is_new[block] = False
+            self.evictor.accessed(self.content[block], now_ps, is_hit=False)
+        self._columns[INSERTED_PS, new] = now_ps
+        self._columns[LAST_USED_PS, blocks] = now_ps
+        self._columns[OWNER, blocks] = row
+        for turn, block in enumerate(blocks, self._turns):
+            self._turn[block] = turn
+        self._turns += len(blocks)
+        self._pending.update(dict.fromkeys(blocks))
 
     def evict(self, n_blocks: int, now_ps: int) -> None:
         """Drop the contents of so many free blocks, the lowest values first."""
@@ -174,20 +182,11 @@ class ValuedCache(PrefixCache):
 
     def _valued(self, blocks: list[int], now_ps: int) -> list[Ranked]:
         """A heap of the blocks by the policy's values."""
-        facts = [self._facts(block) for block in blocks]
+        facts = self._columns[:, blocks]
+        children = self._children
+        facts[CHILDREN] = [children.get(c, 0) for c in facts[CONTENT].tolist()]
         values = self.evictor.values(facts, now_ps)
         turns = [self._turn[block] for block in blocks]
         heap = list(zip(values, turns, blocks, strict=True))
         heapify(heap)
         return heap
-
-    def _facts(self, block: int) -> Facts:
-        return Facts(
-            self.content[block],
-            self._depth[block],
-            self._children.get(self.content[block], 0),
-            self._hits[block],
-            self._owner[block],
-            self._inserted_ps[block],
-            self._last_used_ps[block],
-        )

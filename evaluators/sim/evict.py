@@ -103,9 +103,12 @@ class Evictor:
         if self._hooks["on_evict"]:
             self._evicted.add(self._number(content), at_ps, False)
 
-    def values(self, blocks: Sequence[Facts], now_ps: int) -> list[float]:
-        """The policy's values of blocks, after it heard what happened before."""
-        view = self._blocks(blocks)
+    def values(self, facts: Ints, now_ps: int) -> list[float]:
+        """The policy's values of blocks, after it heard what happened before.
+
+        ``facts`` has a column a block, its rows in the order of ``Facts``.
+        """
+        view = self._blocks(facts)
         views: dict[str, Any] = {"blocks": view, "now_s": now_ps / PS_PER_S}
         for name, batch in (("evicted", self._evicted), ("accessed", self._accessed)):
             if batch.numbers:
@@ -117,7 +120,7 @@ class Evictor:
         else:
             answers = [_called(self._hooks[h.name], h, views) for h in asked]
             answer = answers[-1]
-        return list(checked_keys(answer, len(blocks), "keep_value").tolist())
+        return list(checked_keys(answer, len(view), "keep_value").tolist())
 
     def _number(self, content: int) -> int:
         return self._seen.setdefault(content, len(self._seen))
@@ -128,15 +131,14 @@ class Evictor:
         ids: Ints = self._opaque[np.array(numbers, dtype=np.int64)]
         return ids
 
-    def _blocks(self, blocks: Sequence[Facts]) -> Blocks:
-        columns = np.array(blocks, dtype=np.int64).reshape(len(blocks), 7).T
-        ints = np.empty((6, len(blocks)), dtype=np.int64)
-        ints[0] = self._ids([self._number(block.content) for block in blocks])
-        ints[1:4] = columns[1:4]
-        ints[4:6] = self.owners.known[:, columns[4]]
-        floats = np.empty((3, len(blocks)))
-        floats[:2] = columns[5:7] / PS_PER_S
-        floats[2] = self.owners.recompute_s(columns[1])
+    def _blocks(self, facts: Ints) -> Blocks:
+        ints = np.empty((6, facts.shape[1]), dtype=np.int64)
+        ints[0] = self._ids([self._number(content) for content in facts[0].tolist()])
+        ints[1:4] = facts[1:4]
+        ints[4:6] = self.owners.known[:, facts[4]]
+        floats = np.empty((3, facts.shape[1]))
+        floats[:2] = facts[5:7] / PS_PER_S
+        floats[2] = self.owners.recompute_s(facts[1])
         return Blocks(ints, floats)
 
     def _events(self, batch: "_Batch") -> Events:
