@@ -15,6 +15,8 @@ from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.cache import Cache
 from evaluators.sim.cache_valued import memory
 from evaluators.sim.clock import steps_to_cover, total_ps
+from evaluators.sim.compiled.coverage import covers, pays
+from evaluators.sim.compiled.serve import serve
 from evaluators.sim.hooks import Policy
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.panel import Panel
@@ -38,6 +40,8 @@ def simulate(scenario: Scenario, policy: object, *, eviction: object = None) -> 
     """
     if scenario.deployment.host_memory:
         return simulate_with_host(scenario, policy)
+    if eviction is None and covers(scenario, policy) and pays(scenario):
+        return serve(scenario)
     hooks = Policy(policy)
     if hooks.schedule or hooks.ask == 0:
         skips = hooks.ask != 0
@@ -125,7 +129,7 @@ class FastEngine:
         """
         running, pending = self._running, self._pending
         if pending is None:
-            if running.rows or self._scheduler.queue.members:
+            if running.rows or (self._scheduler.queue.members and not self.stands):
                 return running.now_ps + 1
             return (
                 max(running.now_ps, self._arrivals[0][0]) + 1
@@ -141,6 +145,13 @@ class FastEngine:
         if decodes.blocks_over(left) - decodes.blocks_next() > running.free:
             return pending.ends_ps
         return running.now_ps + total_ps(left, *pending.durations)
+
+    @property
+    def stands(self) -> bool:
+        """Whether nothing runs, and nothing that waits can: memory is kept for others."""
+        running, scheduler = self._running, self._scheduler
+        is_kept = running.kept or running.reserved
+        return bool(is_kept and not (running.rows or scheduler.dirty or self._arrivals))
 
     def result(self) -> Run:
         """What happened, once nothing is left to do."""
@@ -182,7 +193,15 @@ class FastEngine:
         if self._alarm.next_ps is not None:
             self._scheduler.dirty |= self._alarm.rings(running.now_ps)
         step = self._scheduler.next_step()
+        if not running.decodes.n and (step is None or not any(step)):
+            return self._stand(limit)
         return self._skip(limit) if step is None else self._begin(step, limit)
+
+    def _stand(self, limit: int) -> bool:
+        """Nothing can run before memory that is kept or reserved comes free."""
+        if not self._scheduler.dirty and limit is not FOREVER:
+            self._running.now_ps = limit
+        return self._scheduler.dirty
 
     def _begin(self, step: Step, limit: int) -> bool:
         """Take a step whose memory is taken, or leave it pending beyond ``limit``."""
