@@ -93,7 +93,9 @@ def _system(problem: Problem) -> str:
     hooks = "\n".join(map(_hook, problem.hooks))
     manners = "".join(map(_manner, problem.manners))
     if manners:
-        manners = f"\n\nClass attributes by which it says how it wants to be asked:\n{manners}"
+        manners = (
+            f"\n\nIt says how it wants to be asked by class attributes:\n{manners}"
+        )
     imports = ", ".join(name for name in IMPORTS if not name.startswith("_"))
     return f"""\
 You improve policies for the problem "{problem.name}".

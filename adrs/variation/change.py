@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from adrs.variation.draft import Draft, number
-from adrs.variation.ranking import Number, fill
+from adrs.variation.ranking import fill
+from adrs.variation.readings import Number
 from adrs.variation.tune import FAR
 from adrs.variation.vocabulary import Vocabulary, unit_of
 
@@ -86,6 +87,26 @@ def simplify(
     return note
 
 
+def switch(
+    draft: Draft,
+    others: Sequence[Draft],
+    rng: np.random.Generator,
+    vocabulary: Vocabulary,
+) -> str | None:
+    """Let the policy be asked in another way, where there are ways by name."""
+    del others
+    manners = vocabulary.ways()
+    if not manners:
+        return None
+    manner = manners[rng.integers(len(manners))]
+    value = draft.attributes.get(manner.name, ast.Constant(manner.default))
+    words = [word for word in manner.words if ast.unparse(value) != repr(word)]
+    word = words[rng.integers(len(words))]
+    draft.attributes[manner.name] = ast.Constant(word)
+    draft.comments.pop(manner.name, None)
+    return f"{manner.name} is {word}"
+
+
 def _columns(draft: Draft, vocabulary: Vocabulary) -> list[Place]:
     """Columns of the ranked view that the ranking hooks read, in order."""
     found = []
@@ -93,7 +114,9 @@ def _columns(draft: Draft, vocabulary: Vocabulary) -> list[Place]:
         if hook not in draft.methods:
             continue
         method = draft.methods[hook]
-        view = method.args.args[1].arg if len(method.args.args) > 1 else ""
+        asked = vocabulary.hooks[hook].arguments
+        at = 1 + asked.index(vocabulary.rows(hook))
+        view = method.args.args[at].arg if len(method.args.args) > at else ""
         found += [
             (hook, node)
             for node in ast.walk(method)

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adrs.variation.draft import Draft, bound_name, free_names, rename_self, self_names
-from adrs.variation.ranking import Number, fill, fresh, ranking, renamed
+from adrs.variation.draft import (
+    Draft,
+    bound_name,
+    free_names,
+    makers,
+    rename_self,
+    self_names,
+)
+from adrs.variation.ranking import choice, fill, fresh, ranking, renamed
+from adrs.variation.readings import Number
 from adrs.variation.vocabulary import Vocabulary
 
 LACKING_ODDS = 4.0
@@ -28,6 +36,8 @@ def take(
         for other in others
         for hook in vocabulary.hooks
         if hook in other.methods and hook != PLAN and _differs(draft, other, hook)
+        if hook not in vocabulary.listeners()
+        and _keeps_any(draft, other, hook, vocabulary)
     ]
     if not offers:
         return None
@@ -35,8 +45,9 @@ def take(
         1 if hook in draft.methods else LACKING_ODDS for _, hook in offers
     ])
     other, hook = offers[rng.choice(len(offers), p=odds / odds.sum())]
-    if not transplant(draft, other, hook, hook):
+    if not transplant(draft, other, (hook, hook), vocabulary.listeners()):
         return None
+    _behave(draft, other, hook, vocabulary)
     return f"{hook} of '{_brief(other.root)}'"
 
 
@@ -58,9 +69,12 @@ def blend(
         return None
     other, hook = offers[rng.integers(len(offers))]
     ours = ranking(draft, hook, vocabulary)
-    if ours is None or not transplant(draft, other, hook, "_theirs"):
+    names, heard = (hook, "_theirs"), vocabulary.listeners()
+    if ours is None or not transplant(draft, other, names, heard):
         return None
     theirs = draft.methods.pop("_theirs")
+    if not _gives_key(theirs, vocabulary.hooks[hook].returns, rises=ours.rises):
+        return None
     local = fresh("other", ours.method)
     _inline(ours.method, theirs, local)
     by_rank = rng.random() < 0.6
@@ -72,38 +86,93 @@ def blend(
     return f"{hook} blended with '{_brief(other.root)}'"
 
 
-def transplant(draft: Draft, other: Draft, hook: str, name: str) -> bool:
-    """Copy a hook into the draft under a name; False if what it needs would clash."""
-    methods = _methods_needed(other, hook)
-    if "__init__" in methods and "__init__" in draft.methods:
+def _behave(draft: Draft, other: Draft, hook: str, vocabulary: Vocabulary) -> None:
+    """Have the hook asked as where it came from, by the attributes that it names."""
+    asked = vocabulary.hooks[hook]
+    for name in (manner.name for manner in vocabulary.manners):
+        if name not in f"{asked.meaning} {asked.asked}":
+            continue
+        draft.attributes.pop(name, None)
+        if name in other.attributes:
+            draft.attributes[name] = other.attributes[name]
+            draft.comments[name] = other.comments.get(name, "")
+
+
+def _gives_key(method: ast.FunctionDef, returns: str, *, rises: bool) -> bool:
+    """Have a method that chooses a row give the key it chooses by; False if none."""
+    if returns != "index":
+        return True
+    found = choice(method)
+    if found is None:
         return False
+    key: ast.expr = ast.Name(found.key, ast.Load())
+    if found.rises != rises:
+        key = ast.UnaryOp(ast.USub(), key)
+    method.body[-1] = ast.Return(key)
+    return True
+
+
+def transplant(
+    draft: Draft, other: Draft, names: tuple[str, str], listeners: Sequence[str]
+) -> bool:
+    """Copy a hook into the draft under a name; False if what it needs would clash.
+
+    ``names`` are its own and the one it gets. With the state that it reads come the
+    constructor and those of ``listeners`` that keep the state up to date.
+    """
+    hook, name = names
+    methods = _methods_needed(other, hook, listeners)
     copies = {key: copy.deepcopy(other.methods[key]) for key in methods}
+    shared = [key for key in methods if key in ("__init__", *listeners)]
+    if not all(_can_join(draft, copies[key], key, hook) for key in shared):
+        return False
     helpers = _helpers_needed(other, list(copies.values()))
     bound = {bound_name(node): ast.unparse(node) for node in draft.helpers}
     wanted = {bound_name(node): ast.unparse(node) for node in helpers}
     if any(bound.get(key, text) != text for key, text in wanted.items()):
         return False
     draft.methods.pop(name, None)
-    own = {hook: name} | _names_for(draft, other, copies, hook)
+    own = {hook: name} | _names_for(draft, other, copies, (hook, *shared))
     for key, method in copies.items():
         rename_self(method, own)
         method.name = own.get(key, key)
-        draft.methods[method.name] = method
+        _join(draft, method)
     draft.helpers += [node for node in helpers if bound_name(node) not in bound]
     draft.imports += copy.deepcopy(other.imports)
     return True
 
 
-def _methods_needed(other: Draft, hook: str) -> list[str]:
-    """The hook, the helpers it calls, and the constructor if it reads state."""
+def _can_join(draft: Draft, theirs: ast.FunctionDef, key: str, hook: str) -> bool:
+    """Whether a constructor or listener can go on after the one that is there."""
+    ours = draft.methods.get(key)
+    if ours is None:
+        return True
+    mine = [method for name, method in draft.methods.items() if name != hook]
+    clashes = self_names(mine) & self_names([theirs])
+    ends = any(isinstance(node, ast.Return) for node in ast.walk(ours))
+    return (
+        not clashes and not ends and ast.unparse(ours.args) == ast.unparse(theirs.args)
+    )
+
+
+def _join(draft: Draft, method: ast.FunctionDef) -> None:
+    """Put a method into the draft, after the steps of one of its name."""
+    ours = draft.methods.setdefault(method.name, method)
+    if ours is not method:
+        ours.body += [step for step in method.body if not _is_docstring(step)]
+
+
+def _methods_needed(other: Draft, hook: str, listeners: Sequence[str]) -> list[str]:
+    """The hook, helpers it calls, and what makes and keeps the state that it reads."""
     needed, waiting = [hook], [hook]
     while waiting:
         for name in sorted(self_names([other.methods[waiting.pop()]])):
-            is_state = name not in other.attributes and name not in other.methods
-            source = "__init__" if is_state else name
-            if source in other.methods and source not in needed:
-                needed.append(source)
-                waiting.append(source)
+            news = [name]
+            if name not in other.attributes and name not in other.methods:
+                news = makers(other.methods, name, listeners)
+            new = [n for n in news if n in other.methods and n not in needed]
+            needed += new
+            waiting += new
     return needed
 
 
@@ -118,15 +187,21 @@ def _helpers_needed(other: Draft, methods: list[ast.FunctionDef]) -> list[ast.st
 
 
 def _names_for(
-    draft: Draft, other: Draft, copies: dict[str, ast.FunctionDef], hook: str
+    draft: Draft,
+    other: Draft,
+    copies: dict[str, ast.FunctionDef],
+    kept: Sequence[str],
 ) -> dict[str, str]:
-    """Names here of the attributes and helpers brought along; adds the attributes."""
+    """Names here of the attributes and helpers brought along; adds the attributes.
+
+    ``kept`` are the methods that keep their names, the hook first.
+    """
     names = {}
     for name in sorted(self_names(copies.values())):
         if name in other.attributes:
-            names[name] = _place(draft, other, name, hook)
+            names[name] = _place(draft, other, name, kept[0])
     for name in copies:
-        if name not in (hook, "__init__"):
+        if name not in kept:
             names[name] = draft.free_name(name)
     return names
 
@@ -165,6 +240,12 @@ def _is_straight(method: ast.FunctionDef) -> bool:
     """Whether the only return is the last step and gives a value."""
     returns = [node for node in ast.walk(method) if isinstance(node, ast.Return)]
     return returns == [method.body[-1]] and returns[0].value is not None
+
+
+def _keeps_any(draft: Draft, other: Draft, hook: str, vocabulary: Vocabulary) -> bool:
+    """Whether more than the other policy itself would come of taking a hook."""
+    decides = vocabulary.hooks.keys() - {hook, *vocabulary.listeners()}
+    return any(name in draft.methods or name in other.methods for name in decides)
 
 
 def _differs(draft: Draft, other: Draft, hook: str) -> bool:

@@ -155,6 +155,16 @@ def self_names(nodes: Collection[ast.AST]) -> set[str]:
     }
 
 
+def makers(
+    methods: Mapping[str, ast.FunctionDef], state: str, listeners: Collection[str]
+) -> list[str]:
+    """The constructor, and the listeners that touch a piece of state."""
+    touching = [
+        n for n in listeners if n in methods and state in self_names([methods[n]])
+    ]
+    return [*touching, "__init__"]
+
+
 def rename_self(tree: ast.AST, names: Mapping[str, str]) -> None:
     """Read ``self.NEW`` wherever the tree reads ``self.OLD``."""
     for node in ast.walk(tree):

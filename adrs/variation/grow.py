@@ -7,7 +7,6 @@ import numpy as np
 
 from adrs.variation.draft import Draft, statements
 from adrs.variation.ranking import (
-    Number,
     Ranking,
     fill,
     fresh,
@@ -16,22 +15,14 @@ from adrs.variation.ranking import (
     renamed,
     scale_of,
 )
-from adrs.variation.templates import (
-    COUNTS,
-    FAR,
-    HOLD,
-    KEYS,
-    LATER,
-    RULES,
-    SOONER,
-    VICTIMS,
-    Template,
-)
-from adrs.variation.vocabulary import Feature, Vocabulary
+from adrs.variation.readings import KEYS, Feature, Number, Template
+from adrs.variation.templates import COUNTS, FAR, HOLD, LATER, RULES, SOONER
+from adrs.variation.vocabulary import ROWS, Vocabulary
 
 FIRST_HOOK_ODDS = 0.75
 """How often the first ranking hook of the problem is chosen over the others."""
-LOWEST_FIRST = "admit_key"
+HOLDS = "admit_key"
+"""The hook that may hold a request back."""
 FULL_STEP = "engine.max_step_tokens"
 SOFT_ODDS = 0.6
 """How often a condition moves a key by a tunable amount, not before or after all."""
@@ -53,9 +44,10 @@ def add_term(
     feature = features[rng.integers(len(features))]
     can_scale = not feature.signed and is_positive(draft, laid_out)
     if can_scale and rng.random() < 0.4:
-        text, weight = _factor(feature)
+        text, weight = _factor(feature, _is_raised(feature, laid_out, rng))
     else:
-        text, weight = _summand(feature, laid_out, rng)
+        usual = scale_of(draft, laid_out)
+        text, weight = _summand(feature, usual, laid_out, rng)
     laid_out.append(fill(draft, text, (weight,), rng))
     laid_out.tidy()
     return f"{laid_out.method.name} weighs {feature.name.replace('_', ' ')}"
@@ -73,14 +65,16 @@ def add_condition(
     if laid_out is None:
         return None
     hook = laid_out.method.name
-    effects = EFFECTS if hook == LOWEST_FIRST else EFFECTS[:2]
+    effects = EFFECTS if hook == HOLDS else EFFECTS[:2]
     odds = np.array([weight for _, weight in effects])
     effect = effects[rng.choice(len(effects), p=odds / odds.sum())][0]
     source = {"last": LATER, "first": SOONER, "hold": HOLD}[effect]
     template = _some(source, hook, rng, vocabulary)
     if template is None:
+        template = _limit(effect, hook, rng, vocabulary)
+    if template is None:
         return None
-    change, numbers = _change(effect, laid_out, rng)
+    change, numbers = _change(effect, draft, laid_out, rng)
     text = f"{template.text}\n{change}"
     filled = fill(draft, text, (*template.numbers, *numbers), rng)
     condition, value = filled.split("\n")
@@ -88,20 +82,41 @@ def add_condition(
     laid_out.append(f"{chosen} = {condition}\nkey = np.where({chosen}, {value}, key)")
     if numbers:
         return f"{hook} shifts {template.note.rpartition(' ')[0]}"
-    return template.note if hook == LOWEST_FIRST else f"{hook}: {template.note}"
+    return template.note if hook == HOLDS else f"{hook}: {template.note}"
+
+
+def _limit(
+    effect: str, hook: str, rng: np.random.Generator, vocabulary: Vocabulary
+) -> Template | None:
+    """A condition on any quantity, or on what a code stands for."""
+    codes, features = vocabulary.codes(hook), vocabulary.features(hook)
+    if not codes and not features:
+        return None
+    at = int(rng.integers(len(codes) + len(features)))
+    if at < len(codes):
+        which = int(rng.integers(3))
+        text = f"{ROWS}.{codes[at]} == {which}"
+        return Template(f"{codes[at]} {which} {effect}", text)
+    feature = features[at - len(codes)]
+    name = f"{feature.name}_limit"
+    numbers = (Number(name, feature.scale * 0.1, feature.scale * 5),)
+    sign = "<" if rng.random() < 0.5 else ">"
+    words = "little" if sign == "<" else "much"
+    note = f"{words} {feature.name.replace('_', ' ')} {effect}"
+    return Template(note, f"{feature.text} {sign} ${name}", numbers)
 
 
 def _change(
-    effect: str, laid_out: Ranking, rng: np.random.Generator
+    effect: str, draft: Draft, laid_out: Ranking, rng: np.random.Generator
 ) -> tuple[str, tuple[Number, ...]]:
     """What becomes of the key of the requests that meet a condition."""
     if effect == "hold":
         return "np.inf", ()
-    is_raised = (effect == "last") == (laid_out.method.name == LOWEST_FIRST)
+    is_raised = (effect == "last") == laid_out.rises
     sign = "+" if is_raised else "-"
     if rng.random() > SOFT_ODDS:
         return f"key {sign} {FAR}", ()
-    usual = scale_of(laid_out.method)
+    usual = scale_of(draft, laid_out)
     return f"key {sign} $shift", (Number("shift", usual * 0.1, usual * 3),)
 
 
@@ -117,11 +132,12 @@ def invent_key(
     if hook is None:
         return None
     laid_out = _blank(draft, hook, vocabulary)
-    template = _some(KEYS if hook == LOWEST_FIRST else VICTIMS, hook, rng, vocabulary)
+    if laid_out is None:
+        return None
+    template = _some(KEYS.get(hook, ()), hook, rng, vocabulary)
     if template is None or rng.random() < 0.4:
-        template = _sum_of_logs(hook, rng, vocabulary)
+        template = _sum_of_logs(laid_out, rng, vocabulary)
     laid_out.append(fill(draft, template.text, template.numbers, rng))
-    del laid_out.method.body[0]
     laid_out.tidy()
     return template.note
 
@@ -193,11 +209,12 @@ def _some_ranking(
     return None if hook is None else ranking(draft, hook, vocabulary)
 
 
-def _blank(draft: Draft, hook: str, vocabulary: Vocabulary) -> Ranking:
-    """The hook begun anew; its one step is there to be replaced."""
+def _blank(draft: Draft, hook: str, vocabulary: Vocabulary) -> Ranking | None:
+    """The hook begun anew, its key still to be made; None if nothing begins it."""
     draft.methods.pop(hook, None)
     laid_out = ranking(draft, hook, vocabulary)
-    assert laid_out is not None
+    if laid_out is not None:
+        laid_out.method.body[-2:-1] = []
     return laid_out
 
 
@@ -211,41 +228,49 @@ def _some(
     return fitting[rng.integers(len(fitting))] if fitting else None
 
 
-def _factor(feature: Feature) -> tuple[str, Number]:
+def _is_raised(feature: Feature, laid_out: Ranking, rng: np.random.Generator) -> bool:
+    """Whether more of the feature should raise the key; a coin where nobody knows."""
+    if not feature.sign:
+        return bool(rng.random() < 0.5)
+    return (feature.sign > 0) == laid_out.rises
+
+
+def _factor(feature: Feature, is_raised: bool) -> tuple[str, Number]:
     """Multiply the key: scale-free, so that the weight means the same everywhere."""
     usual = 1 / feature.scale
     weight = Number(f"{feature.name}_weight", usual * 0.1, usual * 3)
-    operator = "*" if feature.sign > 0 else "/"
+    operator = "*" if is_raised else "/"
     return f"key = key {operator} (1 + ${weight.name} * {feature.text})", weight
 
 
 def _summand(
-    feature: Feature, laid_out: Ranking, rng: np.random.Generator
+    feature: Feature, usual: float, laid_out: Ranking, rng: np.random.Generator
 ) -> tuple[str, Number]:
     """Add to the key, with a weight that makes both about equally large."""
     text, scale = feature.text, feature.scale
     if not feature.signed and rng.random() < 0.3:
         text, scale = f"np.log1p({text})", float(np.log1p(scale))
-    usual = scale_of(laid_out.method) / scale
+    usual /= scale
     weight = Number(f"{feature.name}_weight", usual * 0.1, usual * 5)
-    is_later = (feature.sign > 0) == (laid_out.method.name == LOWEST_FIRST)
-    sign = "+" if is_later == (rng.random() < 0.85) else "-"
+    is_raised = _is_raised(feature, laid_out, rng)
+    sign = "+" if is_raised == (rng.random() < 0.85) else "-"
     return f"key = key {sign} ${weight.name} * {text}", weight
 
 
 def _sum_of_logs(
-    hook: str, rng: np.random.Generator, vocabulary: Vocabulary
+    laid_out: Ranking, rng: np.random.Generator, vocabulary: Vocabulary
 ) -> Template:
     """Two or three features to powers of their own: a key that knows no units."""
+    hook = laid_out.method.name
     features = [feature for feature in vocabulary.features(hook) if not feature.signed]
     count = min(len(features), int(rng.integers(2, 4)))
     chosen = [features[i] for i in rng.permutation(len(features))[:count]]
     terms, numbers = [], []
     for feature in chosen:
-        is_later = (feature.sign > 0) == (hook == LOWEST_FIRST)
+        is_raised = _is_raised(feature, laid_out, rng)
         number = Number(f"{feature.name}_power", 0.1, 3.0)
         terms.append(
-            f"{'+' if is_later else '-'} ${number.name} * np.log1p({feature.text})"
+            f"{'+' if is_raised else '-'} ${number.name} * np.log1p({feature.text})"
         )
         numbers.append(number)
     names = ", ".join(feature.name.replace("_", " ") for feature in chosen)

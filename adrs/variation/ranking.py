@@ -1,43 +1,57 @@
 """A ranking hook laid out as steps that build one key, so that steps can be added."""
 
 import ast
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from adrs.variation.draft import Draft, free_names, statements
-from adrs.variation.vocabulary import Vocabulary, unit_of
+from adrs.variation.magnitude import magnitude
+from adrs.variation.readings import Number
+from adrs.variation.vocabulary import ROWS, Vocabulary, unit_of
 
 KEY = "key"
+LOWEST_FIRST = frozenset({"admit_key"})
+"""Hooks that return keys of which the lowest comes first, not the highest."""
+START = {"keep_value": "last_used_s", "route": "outstanding"}
+"""What a hook begins with where a policy lacks it; else the first time there is."""
+USABLE = {"route": "(view.healthy == 1) & (view.role != 2)"}
+"""Rows that may be chosen."""
+NOT_NEGATIVE = frozenset((
+    "arrived_s",
+    "inserted_s",
+    "last_used_s",
+    "recompute_s",
+    "tokens_per_s",
+    "hits",
+    "depth",
+    "children",
+    "outstanding",
+    "sent",
+    "running",
+    "waiting",
+    "decoding",
+))
 MAX_LETTERS = 76
 
 
-class Number(NamedTuple):
-    """A tunable of a template: drawn between the bounds, evenly in its logarithm."""
-
-    name: str
-    low: float
-    high: float
-    comment: str = ""
-    is_whole: bool = False
-
-    def draw(self, rng: np.random.Generator) -> float:
-        """A readable value."""
-        value = float(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
-        return round(value) if self.is_whole else float(f"{value:.2g}")
-
-
 class Ranking(NamedTuple):
-    """A hook whose body ends in ``return <key>``, and its arguments' names."""
+    """A hook laid out in steps that build one key.
+
+    Its body ends in a return of ``key``, or of the row whose key is the least or the
+    greatest. ``names`` maps the names in texts to those of the method's arguments;
+    ``rises`` tells that a larger key means a later turn, a worse choice, less worth.
+    """
 
     method: ast.FunctionDef
     key: str
-    view: str
-    engine: str
+    names: Mapping[str, str]
+    rises: bool
 
     def append(self, text: str) -> None:
-        """Add statements, over ``key``, ``view`` and ``engine``, before the return."""
-        names = {KEY: self.key, "view": self.view, "engine": self.engine}
+        """Add statements, over ``key``, ``view`` and other arguments, at the end."""
+        names = {**self.names, KEY: self.key}
         for node in statements(text):
             self.method.body[-1:-1] = _short(renamed(node, names))
 
@@ -46,32 +60,109 @@ class Ranking(NamedTuple):
         steps = [node for node in self.method.body if not _is_docstring(node)]
         if len(steps) != 2 or not isinstance(steps[0], ast.Assign):
             return
+        if not isinstance(steps[1], ast.Return) or isinstance(steps[1].value, ast.Call):
+            return
         value = steps[0].value
         if len(ast.unparse(value)) <= MAX_LETTERS:
             self.method.body[-2:] = [ast.Return(value)]
 
 
 def ranking(draft: Draft, hook: str, vocabulary: Vocabulary) -> Ranking | None:
-    """The hook laid out in steps, made of order of arrival where it is absent.
+    """The hook laid out in steps, made of a rule of thumb where it is absent.
 
-    None for a hook whose body does not end in a return of a value.
+    None for a hook whose body does not end in a return of a key, or of a choice by one.
     """
-    arguments = vocabulary.hooks[hook].arguments
+    asked = vocabulary.hooks[hook]
     if hook not in draft.methods:
-        view = arguments[0]
-        text = f"def {hook}(self, {', '.join(arguments)}):\n    return {view}.arrived_s"
-        draft.methods[hook] = statements(text)[0]  # type: ignore[assignment]
+        made = _begun(hook, vocabulary)
+        if made is None:
+            return None
+        draft.methods[hook] = made
     method = draft.methods[hook]
-    names = [argument.arg for argument in method.args.args[1:]]
-    last = method.body[-1]
-    if not isinstance(last, ast.Return) or last.value is None or len(names) < 2:
+    given = [argument.arg for argument in method.args.args[1:]]
+    if len(given) != len(asked.arguments):
         return None
-    key = _key_of(method, last.value)
+    names = dict(zip(asked.arguments, given, strict=True))
+    names[ROWS] = names.pop(vocabulary.rows(hook))
+    if asked.returns == "index":
+        found = choice(method)
+        return None if found is None else Ranking(method, found.key, names, found.rises)
+    key = _named_key(method)
+    return None if key is None else Ranking(method, key, names, hook in LOWEST_FIRST)
+
+
+def _begun(hook: str, vocabulary: Vocabulary) -> ast.FunctionDef | None:
+    """The hook by a time or a count of its rows; None if they show none."""
+    columns = vocabulary.columns(hook)
+    rows = vocabulary.rows(hook)
+    wanted = START.get(hook)
+    if wanted is None or wanted not in columns:
+        wanted = next((c for c in columns if unit_of(c) == "time"), None)
+    if wanted is None:
+        return None
+    text = f"return {rows}.{wanted}"
+    if vocabulary.hooks[hook].returns == "index":
+        text = f"return np.argmin({rows}.{wanted})"
+        if hook in USABLE and vocabulary.allows(hook, USABLE[hook]):
+            mask = USABLE[hook].replace(f"{ROWS}.", f"{rows}.")
+            text = f"usable = {mask}\n"
+            text += f"return np.argmin(np.where(usable, {rows}.{wanted}, np.inf))"
+    arguments = ", ".join(vocabulary.hooks[hook].arguments)
+    method = statements(f"def {hook}(self, {arguments}):\n    pass")[0]
+    assert isinstance(method, ast.FunctionDef)
+    method.body = statements(text)
+    return method
+
+
+class Choice(NamedTuple):
+    """Name of the key that a method chooses a row by, and whether the least is best."""
+
+    key: str
+    rises: bool
+
+
+def choice(method: ast.FunctionDef) -> Choice | None:
+    """Lay out a method that ends in ``return np.argmin(...)`` and the like."""
+    last = method.body[-1]
+    if not isinstance(last, ast.Return) or last.value is None:
+        return None
+    match last.value:
+        case ast.Call(ast.Attribute(_, "argmin" | "argmax" as name), [_]) as call:
+            rises, place, at = name == "argmin", call.args, 0
+        case ast.Subscript(
+            ast.Call(ast.Attribute(_, "lexsort"), [ast.Tuple() as order]),
+            ast.Constant(0),
+        ):
+            rises, place, at = True, order.elts, -1
+        case _:
+            return None
+    match place[at]:
+        case ast.Call(ast.Attribute(_, "where"), [_, _, _]) as masked:
+            place, at = masked.args, 1
+    key = _name_of(method, place[at])
     if key is None:
         key = fresh(KEY, method)
-        assign = ast.Assign([ast.Name(key)], last.value, lineno=0)
-        method.body[-1:] = [assign, ast.Return(ast.Name(key))]
-    return Ranking(method, key, names[0], names[1])
+        method.body[-1:-1] = [assigned(key, place[at])]
+        place[at] = ast.Name(key, ast.Load())
+    return Choice(key, rises)
+
+
+def assigned(name: str, value: ast.expr) -> ast.Assign:
+    """The statement that gives a value a name."""
+    return ast.Assign([ast.Name(name, ast.Store())], value, lineno=0)
+
+
+def _named_key(method: ast.FunctionDef) -> str | None:
+    """Name of the key that a method returns, which is given one if it has none."""
+    last = method.body[-1]
+    if not isinstance(last, ast.Return) or last.value is None:
+        return None
+    key = _name_of(method, last.value)
+    if key is None:
+        key = fresh(KEY, method)
+        returned = ast.Return(ast.Name(key, ast.Load()))
+        method.body[-1:] = [assigned(key, last.value), returned]
+    return key
 
 
 def fill(
@@ -100,11 +191,13 @@ def renamed(node: ast.stmt, names: dict[str, str]) -> ast.stmt:
     return node
 
 
-def scale_of(method: ast.FunctionDef) -> float:
-    """Rough magnitude of a hook's key, by the units of the columns it is made of."""
-    text = ast.unparse(method)
+def scale_of(draft: Draft, laid_out: Ranking) -> float:
+    """Rough magnitude of a key: requests by their units, others by usual values."""
+    text = ast.unparse(laid_out.method)
     if "argsort" in text:
         return 20.0
+    if "arrived_s" not in text and "engine" not in laid_out.names:
+        return magnitude(draft, laid_out.method, laid_out.key)
     if "log1p" in text:
         return 2.0
     if "_tokens" in text:
@@ -133,10 +226,12 @@ def _at_least_zero(draft: Draft, value: ast.expr, key: str) -> bool:
             sides = arguments
         case ast.Call(ast.Attribute(_, "maximum"), arguments):
             return any(_at_least_zero(draft, item, key) for item in arguments)
+        case ast.BinOp(left, ast.Sub(), ast.Attribute(_, "last_used_s" | "inserted_s")):
+            return ast.unparse(left).endswith("now_s")
         case ast.Attribute(ast.Name("self"), name):
             sides = [draft.attributes.get(name, ast.Constant(None))]
         case ast.Attribute(_, name):
-            return name == "arrived_s" or unit_of(name) in ("tokens", "blocks")
+            return name in NOT_NEGATIVE or unit_of(name) in ("tokens", "blocks")
         case ast.Constant(int() | float() as number):
             return number >= 0
         case _:
@@ -160,8 +255,8 @@ def _short(node: ast.stmt) -> list[ast.stmt]:
     return [node]
 
 
-def _key_of(method: ast.FunctionDef, value: ast.expr) -> str | None:
-    """Name that is returned, if the body assigns it at its top level."""
+def _name_of(method: ast.FunctionDef, value: ast.expr) -> str | None:
+    """The plain name that a value is, if the body assigns it at its top level."""
     if not isinstance(value, ast.Name):
         return None
     assigned = {

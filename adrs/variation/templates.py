@@ -1,24 +1,18 @@
-"""Ideas of the field as templates: conditions, keys and step sizes with tunables."""
+"""Ideas of the field as templates: conditions and step sizes with tunables."""
 
-from typing import NamedTuple
-
-from adrs.variation.ranking import Number
+from adrs.variation.readings import (
+    DUE,
+    MISSED,
+    OWN_SLO,
+    PREFILL,
+    QUEUED,
+    Number,
+    Template,
+)
 
 FAR = "1e9"
 """Added to a key, it outweighs everything else that the key holds."""
 
-
-class Template(NamedTuple):
-    """Text over ``view``, ``engine`` and ``$tunables``, and what it does in words."""
-
-    note: str
-    text: str
-    numbers: tuple[Number, ...] = ()
-
-
-DUE = "view.first_token_due_s - engine.now_s"
-OWN_SLO = "engine.classes.ttft_s[view.slo_class]"
-PREFILL = Number("prefill_s_per_token", 2e-5, 5e-4, "seconds to prefill a token")
 
 LATER = (
     Template(
@@ -56,8 +50,37 @@ LATER = (
         "view.predicted_tokens > $chatty_tokens",
         (Number("chatty_tokens", 100, 1000, "predicted output tokens", is_whole=True),),
     ),
+    Template(
+        "crowded replicas last",
+        "view.outstanding > $crowd * view.outstanding.mean() + $spare",
+        (
+            Number("crowd", 1.02, 2.0, "multiples of the mean load"),
+            Number("spare", 0.5, 20.0, "requests beyond that"),
+        ),
+    ),
+    Template(
+        "replicas short of memory last",
+        "view.free_blocks < $scarce_share * view.total_blocks",
+        (Number("scarce_share", 0.01, 0.4, "share of KV blocks"),),
+    ),
+    Template(
+        "replicas with much to compute last",
+        f"{QUEUED} > $long_tokens + {MISSED}",
+        (Number("long_tokens", 500, 20000, "prompt tokens", is_whole=True),),
+    ),
+    Template("blocks that nobody ever found last", "view.hits < 1"),
+    Template(
+        "deep blocks last",
+        "view.depth > $deep",
+        (Number("deep", 10, 1000, "blocks before it", is_whole=True),),
+    ),
+    Template(
+        "blocks idle for long last",
+        "now_s - view.last_used_s > $stale_s",
+        (Number("stale_s", 5.0, 300.0, "seconds since last use"),),
+    ),
 )
-"""Conditions under which a request should wait."""
+"""Conditions for a later turn: to wait, to be avoided, to be worth little."""
 
 SOONER = (
     Template(
@@ -82,8 +105,30 @@ SOONER = (
         "preempted requests first",
         "view.generated_tokens > 0",
     ),
+    Template(
+        "replicas that have most of the prompt first",
+        "view.cached_tokens > $match * request.prompt_tokens",
+        (Number("match", 0.1, 0.95, "share of the prompt"),),
+    ),
+    Template(
+        "replicas with little to do first",
+        "view.outstanding < $few",
+        (Number("few", 1, 40, "requests", is_whole=True),),
+    ),
+    Template(
+        "blocks found often first",
+        "view.hits > $often",
+        (Number("often", 1, 20, "hits", is_whole=True),),
+    ),
+    Template(
+        "shallow blocks first",
+        "view.depth < $shallow",
+        (Number("shallow", 2, 500, "blocks before it", is_whole=True),),
+    ),
+    Template("blocks of tool loops first", "view.owner == 1"),
+    Template("blocks of people first", "view.owner == 2"),
 )
-"""Conditions under which a request should go at once."""
+"""Conditions for an earlier turn: to go at once, to be chosen, to be kept."""
 
 HOLD = (
     Template(
@@ -104,53 +149,6 @@ HOLD = (
     ),
 )
 """Conditions under which a request is held back while anything runs."""
-
-KEYS = (
-    Template(
-        "shortest work first, dearer once late",
-        f"key = (view.prompt_tokens + $base_tokens) * (1 + $late_weight"
-        f" * np.maximum(-({DUE}), 0)) / {OWN_SLO}",
-        (
-            Number("base_tokens", 50, 2000, "tokens that any request counts"),
-            Number("late_weight", 0.05, 5.0, "growth per second past due"),
-        ),
-    ),
-    Template(
-        "least slack for its work first",
-        f"key = {DUE} + $prefill_s_per_token * view.prompt_tokens",
-        (Number("prefill_s_per_token", 2e-5, 5e-3, "seconds of slack per token"),),
-    ),
-    Template(
-        "work against the utility that waiting has left",
-        f"wait_s = np.maximum(engine.now_s - view.arrived_s + $prefill_s_per_token"
-        f" * view.prompt_tokens, {OWN_SLO})\n"
-        f"key = (view.prompt_tokens + $base_tokens)"
-        f" * (wait_s / {OWN_SLO}) ** $decay",
-        (
-            PREFILL,
-            Number("base_tokens", 50, 2000, "tokens that any request counts"),
-            Number("decay", 0.2, 3.0, "how fast a late request loses its turn"),
-        ),
-    ),
-)
-"""Whole keys for admission; lowest first."""
-
-VICTIMS = (
-    Template("least computed is preempted first", "key = -view.computed_tokens"),
-    Template("latest deadline is preempted first", "key = view.first_token_due_s"),
-    Template(
-        "most left to do is preempted first",
-        "key = np.maximum(view.predicted_tokens - view.generated_tokens, 0)"
-        " - $kept_weight * view.computed_tokens",
-        (Number("kept_weight", 0.02, 2.0, "worth of a computed token"),),
-    ),
-    Template(
-        "most memory for its progress is preempted first",
-        "key = view.blocks_held / (view.generated_tokens + $head_tokens)",
-        (Number("head_tokens", 1.0, 200.0, "tokens"),),
-    ),
-)
-"""Whole keys for preemption; highest first."""
 
 COUNTS = (
     Template(

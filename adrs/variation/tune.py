@@ -115,6 +115,10 @@ def _is_tunable(value: ast.expr) -> bool:
 def _literals(method: ast.FunctionDef) -> Iterator[tuple[ast.AST, str, int | None]]:
     """Places of numbers in arithmetic, comparisons and calls, -1, 0 and 1 aside."""
     for node in ast.walk(method):
+        if isinstance(node, ast.Compare) and isinstance(
+            node.ops[0], ast.Eq | ast.NotEq
+        ):
+            continue  # it stands for something
         if isinstance(node, ast.BinOp | ast.Compare | ast.Call | ast.Return):
             yield from (place for place in _places(node) if _is_worth_moving(*place))
 

@@ -10,14 +10,19 @@ import numpy as np
 
 from adrs.candidate import candidate
 from adrs.variation import change, cross, grow, tune
-from adrs.variation.draft import Draft, bound_name, free_names, self_names, take_apart
+from adrs.variation.draft import (
+    Draft,
+    bound_name,
+    free_names,
+    makers,
+    self_names,
+    take_apart,
+)
 from adrs.variation.vocabulary import Vocabulary
 from evaluators.evaluation import PolicyError
 
 MAX_LINES = 60
 MAX_DRAWS = 40
-DECLARED = frozenset({"ask", "rescore"})
-"""Attributes that the engine reads, not the policy."""
 
 Change = Callable[[Draft, Sequence[Draft], np.random.Generator, Vocabulary], str | None]
 
@@ -65,6 +70,8 @@ OPERATORS = (
     Operator("bend", 0.02, change.bend),
     Operator("simplify", 0.04, change.simplify),
 )
+SWITCH = Operator("switch", 0.05, change.switch)
+"""Only where a problem knows several ways to ask."""
 
 
 class Variation(NamedTuple):
@@ -92,6 +99,8 @@ def vary(
     others = [draft for text in sources[1:] if (draft := _readable(text, vocabulary))]
     if cross.PLAN in parent.methods:
         operators = TUNE
+    elif operators is OPERATORS and vocabulary.ways():
+        operators = (*OPERATORS, SWITCH)
     odds = np.array([operator.odds for operator in operators])
     for _ in range(MAX_DRAWS):
         operator = operators[rng.choice(len(operators), p=odds / odds.sum())]
@@ -128,11 +137,15 @@ def _prune(draft: Draft, parent: Draft, vocabulary: Vocabulary) -> None:
     for hook in vocabulary.hooks:
         if hook in draft.methods:
             _drop_dead_steps(draft.methods[hook])
-    used = _reached(draft, [name for name in draft.methods if name in vocabulary.hooks])
-    for name in (self_names(parent.methods.values()) | {"__init__"}) - used:
-        if name not in vocabulary.hooks:
+    declared = {manner.name for manner in vocabulary.manners}
+    heard = vocabulary.listeners()
+    decides = [n for n in draft.methods if n in vocabulary.hooks and n not in heard]
+    used = _reached(draft, decides, heard)
+    given = vocabulary.hooks.keys() - heard
+    for name in (self_names(parent.methods.values()) | {"__init__", *heard}) - used:
+        if name not in given:
             draft.methods.pop(name, None)
-        if name not in DECLARED:
+        if name not in declared:
             draft.attributes.pop(name, None)
     _prune_module(draft)
     _free_numbered_names(draft)
@@ -160,13 +173,15 @@ def _drop_dead_steps(method: ast.FunctionDef) -> None:
         live |= free_names([step.value if isinstance(step, ast.Assign) else step])
 
 
-def _reached(draft: Draft, hooks: Sequence[str]) -> set[str]:
-    """Attributes, helpers and, if any state is read, the constructor with its own."""
+def _reached(draft: Draft, hooks: Sequence[str], listeners: Sequence[str]) -> set[str]:
+    """Attributes, helpers and, for the state that is read, who makes and keeps it."""
     reached, waiting = set(hooks), list(hooks)
     while waiting:
         for name in self_names([draft.methods[waiting.pop()]]) - reached:
             is_state = name not in draft.attributes and name not in draft.methods
-            news = {name, "__init__"} if is_state else {name}
+            news = {name}
+            if is_state:
+                news |= {*makers(draft.methods, name, listeners)}
             waiting += sorted((news - reached) & set(draft.methods))
             reached |= news
     return reached

@@ -48,6 +48,7 @@ def test_each_operator_makes_policies_that_answer_as_the_engine_expects(
     operator: Operator,
 ) -> None:
     assert operator.odds > 0
+    made_any = 0
     for i in range(12):
         draws = rng.stream(3, operator.name, i)
         pool = [*LEVEL_1, *SEEDS]
@@ -55,8 +56,10 @@ def test_each_operator_makes_policies_that_answer_as_the_engine_expects(
         try:
             made = vary([AGED, *sources], [operator], VOCABULARY, draws)
         except ValueError:
-            pytest.fail(f"{operator.name} cannot change the aged policy")
+            continue
+        made_any += 1
         ask_everything(made.source, PROBLEM)
+    assert made_any >= 8, f"{operator.name} rarely changes the aged policy"
 
 
 @pytest.mark.parametrize("source", [*LEVEL_1, PLANNED, *SEEDS], ids=lambda s: s[3:30])
