@@ -184,7 +184,6 @@ class PlainCache:
 
     def _fresh(self, n_blocks: int, now_ps: int) -> list[Block]:
         assert n_blocks <= self.free, f"{n_blocks} blocks asked, {self.free} free"
-        self._victims_left = 0
         return [self._pop(now_ps) for _ in range(n_blocks)]
 
     def _pop(self, now_ps: int) -> Block:

@@ -54,7 +54,7 @@ class ValuedCache(PrefixCache):
         self._parent: list[int | None] = [None] * blocks
         self._is_new = [True] * blocks
         self._turn = [-1] * blocks
-        self._turns = 0
+        self._turns = self._victims_left = 0
         self._children: dict[int, int] = {}
         self._pending: dict[int, None] = {}
         self._heap: list[Ranked] = []
@@ -110,15 +110,22 @@ class ValuedCache(PrefixCache):
 
     def evict(self, n_blocks: int, now_ps: int) -> None:
         """Drop the contents of so many free blocks, the lowest values first."""
+        if not self.evictor.rescores:
+            self._rank_pending(now_ps)
+            dropped = self._drop_lowest(n_blocks, now_ps)
+            assert dropped == n_blocks, "no block in memory may go"
+            return
         while n_blocks:
-            if self.evictor.rescores:
-                self._heap = self._valued(list(islice(self.order, CANDIDATES)), now_ps)
-                self._parked.clear()
-                wanted = min(n_blocks, VICTIMS)
-            else:
-                self._rank_pending(now_ps)
-                wanted = n_blocks
-            n_blocks -= self._drop_lowest(wanted, now_ps)
+            asks = not self._victims_left
+            if asks:
+                self._rank_candidates(now_ps)
+            dropped = self._drop_lowest(min(n_blocks, self._victims_left), now_ps)
+            self._victims_left = self._victims_left - dropped if dropped else 0
+            if asks and not dropped:
+                first = next(block for block in self.order if self._may_go(block))
+                self._let_drop(first, now_ps)
+                dropped = 1
+            n_blocks -= dropped
 
     def drop(self, block: int) -> None:
         """See ``PrefixCache``."""
@@ -132,21 +139,20 @@ class ValuedCache(PrefixCache):
             self._unpark(parent)
 
     def _drop_lowest(self, most: int, now_ps: int) -> int:
-        """Drop up to ``most`` ranked blocks; how many were dropped, at least one."""
-        dropped = 0
-        while dropped < most:
+        """Drop up to ``most`` ranked blocks; how many could be dropped."""
+        for dropped in range(most):
             block = self._lowest()
             if block is None:
-                if dropped:
-                    break
-                block, most = next(b for b in self.order if self._may_go(b)), 1
-            del self.order[block]
-            self._turn[block] = -1
-            self._pending.pop(block, None)
-            self.evictor.evicted(self.content[block], now_ps)
-            self.drop(block)
-            dropped += 1
-        return dropped
+                return dropped
+            self._let_drop(block, now_ps)
+        return most
+
+    def _let_drop(self, block: int, now_ps: int) -> None:
+        del self.order[block]
+        self._turn[block] = -1
+        self._pending.pop(block, None)
+        self.evictor.evicted(self.content[block], now_ps)
+        self.drop(block)
 
     def _lowest(self) -> int | None:
         """The ranked block of the lowest value that may go; None if none may."""
@@ -169,6 +175,12 @@ class ValuedCache(PrefixCache):
     def _unpark(self, content: int) -> None:
         for ranked in self._parked.pop(content, ()):
             heappush(self._heap, ranked)
+
+    def _rank_candidates(self, now_ps: int) -> None:
+        candidates = list(islice(self.order, CANDIDATES))
+        self._heap = self._valued(candidates, now_ps)
+        self._parked.clear()
+        self._victims_left = VICTIMS
 
     def _rank_pending(self, now_ps: int) -> None:
         if len(self._heap) > 2 * len(self.order) + 64:

@@ -45,7 +45,7 @@ HOOKS = (
         "when memory is short and no unused block is left. With rescore = 'touch' "
         "(the default): for every block let go of since the last question; a value "
         "holds until its block is used again. With rescore = 'always': for the 256 "
-        "longest unused blocks, each time; one answer evicts up to 64 of them",
+        "longest unused blocks; again once 64 of them have gone",
     ),
 )
 MANNERS = (
