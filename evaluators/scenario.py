@@ -94,11 +94,17 @@ class Scenario:
     fleet: Fleet | None = None
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` when a request names a class that has no objectives."""
+        """Raise ``ValueError`` for a class without objectives, or what no engine has."""
         if self.trace.n_classes > len(self.classes):
             raise ValueError(
                 f"scenario {self.name}: the trace has {self.trace.n_classes} service "
                 f"classes but objectives are given for {len(self.classes)}"
+            )
+        members = self.fleet.members if self.fleet else ()
+        if any(member.deployment.host_memory for member in members):
+            raise ValueError(
+                f"scenario {self.name}: host memory in a fleet is not modelled; leave "
+                "it out of the deployment"
             )
 
     def blocks_for(self, tokens: np.ndarray) -> np.ndarray:

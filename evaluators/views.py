@@ -184,7 +184,9 @@ class Waiting(Requests):
     """Requests waiting to be admitted, in order of arrival."""
 
     own_columns = (
-        Column("cached_tokens", "its leading tokens in the prefix cache, as of now"),
+        Column(
+            "cached_tokens", "its leading tokens in the prefix cache or host memory"
+        ),
     )
 
 

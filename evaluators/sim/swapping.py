@@ -58,6 +58,7 @@ class SwappingEngine(PlainEngine):
         where = scenario.deployment
         assert where.host_memory is not None
         self.swap = Swap(where.host_memory, where.kv_blocks, where.block_tokens)
+        self.panel.found = self.swap.holds
         self._overlaps = where.host_memory.overlaps
         self._victims: list[Victim] = []
 

@@ -5,6 +5,7 @@ import pytest
 
 from evaluators.calibration.copy_curve import affine
 from evaluators.evaluation import PolicyError
+from evaluators.fleet import Fleet, Member
 from evaluators.host_memory import HostMemory
 from evaluators.sim.engine import simulate
 from evaluators.sim.laws import check
@@ -125,6 +126,30 @@ def test_a_plan_says_what_becomes_of_those_it_preempts():
         assert (run.preemptions[0], run.copies.swaps) == (1, swaps)
 
 
+def test_a_policy_sees_what_a_waiting_request_has_in_the_host():
+    class Witness:
+        seen = ()
+
+        def admit_key(self, waiting, engine):
+            self.seen = (*self.seen, *waiting.cached_tokens.tolist())
+            return waiting.arrived_s
+
+    policy = Witness()
+    scenario = served([(0, 4, 30), (0, 4, 30), (0, 4, 30)], kv_blocks=40)
+    run = checked(with_host(scenario), policy)
+    assert run.copies.swaps
+    assert max(policy.seen) > 4
+
+
+def test_host_memory_beside_a_prefix_cache_or_in_a_fleet_is_refused():
+    scenario = with_host(served([(0, 4, 9)]))
+    with pytest.raises(ValueError, match="prefix caching"):
+        replace(scenario.deployment, prefix_caching=True)
+    fleet = Fleet((Member(scenario.deployment, scenario.step_time),))
+    with pytest.raises(ValueError, match="in a fleet"):
+        replace(scenario, fleet=fleet)
+
+
 def memory_of(seed):
     rng = np.random.default_rng(seed)
     return {
@@ -145,39 +170,55 @@ def moody(base, seed):
     return type("Moody", (base,), {"preempt_mode": preempt_mode})
 
 
+def attempted(serve, scenario, policy):
+    """The run, its laws checked; None if the policy gets stuck, as fuzzed ones may."""
+    try:
+        run = serve(scenario, policy)
+    except PolicyError as error:
+        assert error.failure.kind == "no_progress"
+        return None
+    check(scenario, run)
+    return run
+
+
+def fuzzed(seed):
+    """A scenario with host memory, and a level-1 policy with whims of modes."""
+    policy = moody(fuzzed_policy(seed), seed)
+    return with_host(fuzzed_scenario(seed), **memory_of(seed)), policy
+
+
 @pytest.mark.parametrize("seed", range(0, 100, 10))
 def test_no_scenario_policy_or_plan_breaks_a_law(seed):
     for each in range(seed, seed + 10):
-        scenario = with_host(fuzzed_scenario(each), **memory_of(each))
-        policy = moody(fuzzed_policy(each), each) if each % 3 else fuzzed_plan(each)
-        try:
-            checked(scenario, policy())
-        except PolicyError as error:
-            assert error.failure.kind == "no_progress"
+        scenario, policy = fuzzed(each)
+        attempted(simulate, scenario, policy() if each % 3 else fuzzed_plan(each)())
+
+
+def single_steps(scenario, policy):
+    return simulate_with_host(scenario, policy, skips=False)
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 10))
 def test_skipping_equal_steps_changes_nothing(seed):
     for each in range(seed, seed + 10):
-        scenario = with_host(fuzzed_scenario(each), **memory_of(each))
-        runs = [
-            simulate_with_host(
-                scenario, moody(fuzzed_policy(each), each)(), skips=skips
-            )
-            for skips in (True, False)
-        ]
-        assert runs[0].decisions == runs[1].decisions
-        assert (runs[0].finished_ps == runs[1].finished_ps).all()
-        assert (runs[0].longest_gap_ps == runs[1].longest_gap_ps).all()
-        assert runs[0].copies.back_bytes == runs[1].copies.back_bytes
-        stalls = [run.copies.stall_ps.tolist() for run in runs]
-        assert stalls[0] == stalls[1]
+        scenario, policy = fuzzed(each)
+        skipped = attempted(simulate_with_host, scenario, policy())
+        plain = attempted(single_steps, scenario, policy())
+        if skipped is None or plain is None:
+            assert skipped is plain
+            continue
+        assert skipped.decisions == plain.decisions
+        assert (skipped.finished_ps == plain.finished_ps).all()
+        assert (skipped.longest_gap_ps == plain.longest_gap_ps).all()
+        assert skipped.copies.back_bytes == plain.copies.back_bytes
+        assert (skipped.copies.stall_ps == plain.copies.stall_ps).all()
 
 
 def test_fuzzed_runs_do_swap_refuse_and_spare():
     found = np.zeros(3)
     for seed in range(60):
-        scenario = with_host(fuzzed_scenario(seed), **memory_of(seed))
-        copies = checked(scenario, moody(fuzzed_policy(seed), seed)()).copies
-        found += copies.swaps, copies.refused, copies.spared_bytes
+        scenario, policy = fuzzed(seed)
+        run = attempted(simulate, scenario, policy())
+        if run:
+            found += run.copies.swaps, run.copies.refused, run.copies.spared_bytes
     assert (found > 0).all()
