@@ -94,7 +94,7 @@ class Scenario:
     fleet: Fleet | None = None
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` for a class without objectives, or what no engine has."""
+        """Raise ``ValueError`` for a class without objectives, or what is not there."""
         if self.trace.n_classes > len(self.classes):
             raise ValueError(
                 f"scenario {self.name}: the trace has {self.trace.n_classes} service "

@@ -183,7 +183,7 @@ def attempted(serve, scenario, policy):
 
 def fuzzed(seed):
     """A scenario with host memory, and a level-1 policy with whims of modes."""
-    policy = moody(fuzzed_policy(seed), seed)
+    policy = moody(fuzzed_policy(seed), seed)()
     return with_host(fuzzed_scenario(seed), **memory_of(seed)), policy
 
 
@@ -191,7 +191,7 @@ def fuzzed(seed):
 def test_no_scenario_policy_or_plan_breaks_a_law(seed):
     for each in range(seed, seed + 10):
         scenario, policy = fuzzed(each)
-        attempted(simulate, scenario, policy() if each % 3 else fuzzed_plan(each)())
+        attempted(simulate, scenario, policy if each % 3 else fuzzed_plan(each)())
 
 
 def single_steps(scenario, policy):
@@ -201,9 +201,8 @@ def single_steps(scenario, policy):
 @pytest.mark.parametrize("seed", range(0, 60, 10))
 def test_skipping_equal_steps_changes_nothing(seed):
     for each in range(seed, seed + 10):
-        scenario, policy = fuzzed(each)
-        skipped = attempted(simulate_with_host, scenario, policy())
-        plain = attempted(single_steps, scenario, policy())
+        skipped = attempted(simulate_with_host, *fuzzed(each))
+        plain = attempted(single_steps, *fuzzed(each))
         if skipped is None or plain is None:
             assert skipped is plain
             continue
@@ -217,8 +216,7 @@ def test_skipping_equal_steps_changes_nothing(seed):
 def test_fuzzed_runs_do_swap_refuse_and_spare():
     found = np.zeros(3)
     for seed in range(60):
-        scenario, policy = fuzzed(seed)
-        run = attempted(simulate, scenario, policy())
+        run = attempted(simulate, *fuzzed(seed))
         if run:
             found += run.copies.swaps, run.copies.refused, run.copies.spared_bytes
     assert (found > 0).all()
