@@ -4,9 +4,14 @@ from typing import Any
 
 from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import Arrivals
+from evaluators.sim.block_owners import Owners
 from evaluators.sim.cache_plain import Block, PlainCache
+from evaluators.sim.cache_valued import memory
+from evaluators.sim.engine import FastEngine
+from evaluators.sim.evict import Evictor
 from evaluators.sim.hooks import Policy
 from evaluators.sim.reference import PlainEngine
+from evaluators.sim.run import Decision, Run
 
 FIELDS = (
     "at_ps",
@@ -27,9 +32,9 @@ Steps = list[dict[str, Any]]
 class WatchedCache(PlainCache):
     """The plain cache, noting what it evicts."""
 
-    def __init__(self, scenario: Scenario) -> None:
-        trace = scenario.trace
-        super().__init__(scenario.deployment, trace.prefixes, len(trace))
+    def __init__(self, scenario: Scenario, eviction: object) -> None:
+        trace, evictor = scenario.trace, Evictor(eviction, Owners(scenario))
+        super().__init__(scenario.deployment, trace.prefixes, len(trace), evictor)
         self.evicted: list[int] = []
 
     def _victim(self, now_ps: int) -> Block:
@@ -42,10 +47,10 @@ class WatchedCache(PlainCache):
 class Watched(PlainEngine):
     """The plain engine, noting its decisions of each step as the driver does."""
 
-    def __init__(self, scenario: Scenario, policy: Policy) -> None:
+    def __init__(self, scenario: Scenario, policy: object, eviction: object) -> None:
         caches = scenario.deployment.prefix_caching
-        self.watched = WatchedCache(scenario) if caches else None
-        super().__init__(scenario, policy, cache=self.watched)
+        self.watched = WatchedCache(scenario, eviction) if caches else None
+        super().__init__(scenario, Policy(policy), cache=self.watched)
         self.noted: Steps = []
         self._n_decisions = 0
 
@@ -68,11 +73,32 @@ class Watched(PlainEngine):
         self.noted.append(note | {"ends_ps": self.now_ps, "finished": finished})
 
 
-def ours(scenario: Scenario, policy: object) -> Steps:
+def ours(scenario: Scenario, policy: object, eviction: object = None) -> Steps:
     """Decisions of our plain engine."""
-    engine = Watched(scenario, Policy(policy))
+    engine = Watched(scenario, policy, eviction)
     engine.serve(Arrivals(scenario))
     return engine.noted
+
+
+def fast(scenario: Scenario, policy: object, eviction: object = None) -> Run:
+    """What the fast engine made of it."""
+    cache = memory(scenario, eviction) if scenario.deployment.prefix_caching else None
+    engine = FastEngine(scenario, Policy(policy), cache=cache)
+    engine.serve(Arrivals(scenario))
+    return engine.result()
+
+
+def happened(steps: Steps) -> tuple[list[Decision], dict[int, int], dict[int, int]]:
+    """Decisions in order; when each row finished; tokens that each found in memory."""
+    decisions, ends, found = [], {}, {}
+    for step in steps:
+        at_ps = step["at_ps"]
+        decisions += [Decision(at_ps, "preempt", row) for row in step["preempted"]]
+        for row, tokens in step["admitted"]:
+            decisions.append(Decision(at_ps, "admit", row))
+            found[row] = found.get(row, 0) + tokens
+        ends |= dict.fromkeys(step["finished"], step["ends_ps"])
+    return sorted(decisions), ends, found
 
 
 def first_difference(one: Steps, other: Steps) -> tuple[int, Any, Any] | None:

@@ -5,18 +5,13 @@ Needs an environment of its own: see README.md in this folder.
 
 import random
 
-import numpy as np
 import pytest
 
-from evaluators.calibration.step_time import StepTime
-from evaluators.scenario import Scenario
-from evaluators.sim.cache import prefix_cache
 from evaluators.sim.cache_plain import PlainCache
-from evaluators.workloads.trace import Trace
-from tests.differential.drawn import CLASSES
+from evaluators.sim.cache_valued import memory
 from tests.differential.vllm_python import answers, needs_vllm
 from tests.differential.vllm_side.job import Job, to_json
-from tests.sim.cached import Case, Driver, drawn
+from tests.sim.cached import Case, Driver, drawn, plain_memory
 
 pytestmark = [pytest.mark.slow, needs_vllm]
 
@@ -39,6 +34,10 @@ class Noted:
     @property
     def evictions(self) -> int:
         return self.cache.evictions
+
+    @property
+    def questions(self) -> int:
+        return self.cache.questions
 
     def hits(self, row, goal):
         found = self.cache.hits(row, goal)
@@ -81,27 +80,15 @@ class Use(Driver):
             self.decode(running)
 
 
-def used(case: Case, make=PlainCache) -> Noted:
+def used(case: Case, make=plain_memory) -> Noted:
     use = Use(case, make)
     use.run()
     return use.cache
 
 
-def memory(deployment, prefixes, n_rows):
-    return prefix_cache(deployment, prefixes, n_rows)
-
-
 def message(case: Case) -> dict:
-    prompt, most = np.array(case.tokens).T
-    zeros = np.zeros(len(prompt), dtype=np.int64)
-    columns = (zeros, prompt, most - prompt + 2, zeros + 1, zeros, zeros)
-    trace = Trace(*columns, prefixes=case.prefixes)
-    step_time = StepTime(tokens_ps=(1,))
-    scenario = Scenario(
-        "pool", "train", 1.0, trace, case.deployment, step_time, CLASSES, "made up"
-    )
     operations = used(case).operations
-    return to_json(Job(scenario, "")) | {"operations": operations}
+    return to_json(Job(case.scenario, "")) | {"operations": operations}
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +125,12 @@ def test_the_comparison_notices_another_order_of_eviction(cases, theirs):
         def _victim(self, now_ps):
             return self.queue[-1]
 
+    def newest(scenario, eviction):
+        trace = scenario.trace
+        return Newest(scenario.deployment, trace.prefixes, len(trace))
+
     apart = sum(
-        used(case, Newest).shown != shown
+        used(case, newest).shown != shown
         for case, shown in zip(cases[:100], theirs, strict=False)
     )
     assert apart > 50

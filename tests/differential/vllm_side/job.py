@@ -13,10 +13,11 @@ Made = TypeVar("Made")
 
 
 class Job(NamedTuple):
-    """What is to be served: a scenario, and the text of a policy ("" for none)."""
+    """What is to be served: a scenario, and the texts of policies ("" for none)."""
 
     scenario: Scenario
     policy: str
+    eviction: str = ""
 
 
 def to_json(job: Job) -> Json:
@@ -24,6 +25,7 @@ def to_json(job: Job) -> Json:
     scenario, trace = job.scenario, job.scenario.trace
     return {
         "policy": job.policy,
+        "eviction": job.eviction,
         "name": scenario.name,
         "columns": {name: getattr(trace, name).tolist() for name in COLUMNS},
         "prefixes": _columns(trace.prefixes, ("offsets", "ids"), "block_tokens"),
@@ -60,7 +62,7 @@ def from_json(message: Json) -> Job:
         prediction_error=message["prediction_error"],
         n_tenants=message["n_tenants"],
     )
-    return Job(scenario, message["policy"])
+    return Job(scenario, message["policy"], message["eviction"])
 
 
 def _made(kind: type[Made], columns: Json | None) -> Made | None:

@@ -14,6 +14,7 @@ from vllm.v1.request import Request
 
 from evaluators.workloads.trace import PS_PER_S
 from tests.differential.vllm_side.adviser import Adviser, Progress
+from tests.differential.vllm_side.block_policy import BlockPolicy
 
 
 class PolicyQueue(FCFSRequestQueue):
@@ -51,10 +52,11 @@ class PolicyScheduler(Scheduler):
     """Asks a policy where our engine would ask it, then lets vLLM schedule."""
 
     adviser: Adviser
+    blocks: BlockPolicy
 
-    def obey(self, adviser: Adviser) -> None:
-        """Take orders from a policy; called once, before the first request."""
-        self.adviser = adviser
+    def obey(self, adviser: Adviser, blocks: BlockPolicy) -> None:
+        """Take orders from policies; called once, before the first request."""
+        self.adviser, self.blocks = adviser, blocks
         self.waiting = PolicyQueue()
         self.waiting.scheduler, self.waiting.preempted = self, []
 
@@ -90,6 +92,11 @@ class PolicyScheduler(Scheduler):
                 finished=request.is_finished(),
             )
         return outputs
+
+    def _free_request_blocks(self, request: Request) -> None:
+        self.blocks.leaving = row_of(request)
+        super()._free_request_blocks(request)
+        self.blocks.owners.leave(row_of(request), request.num_computed_tokens)
 
     def _ask(self) -> None:
         order = self.adviser.advise(*self._state())

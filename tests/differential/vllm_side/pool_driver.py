@@ -34,7 +34,6 @@ class Pool:
             scheduler_block_size=block_tokens,
             hash_block_size=block_tokens,
         )
-        self._evictions = Evictions(scenario, self._manager.block_pool)
         hasher = hasher_of(scenario.deployment)
         self._requests = [
             Request(
@@ -46,6 +45,8 @@ class Pool:
             )
             for row, prompt in enumerate(trace.prompt_tokens.tolist())
         ]
+        named = {request.request_id: request for request in self._requests}
+        self._evictions = Evictions(scenario, self._manager.block_pool, named)
         self._running: set[int] = set()
         self._found = (0, 0)
 
@@ -55,13 +56,12 @@ class Pool:
         getattr(self, name)(row, tokens)
         self._evictions.learn(self._requests)
         pool = self._manager.block_pool
+        free = pool.free_block_queue.get_all_free_blocks()
         return {
             "found": self._found,
             "free": pool.get_num_free_blocks(),
             "evicted": self._evictions.drain(),
-            "queue": self._evictions.contents(
-                pool.free_block_queue.get_all_free_blocks()
-            ),
+            "queue": [self._evictions.content(block) for block in free],
         }
 
     def hits(self, row: int, tokens: int) -> None:

@@ -10,11 +10,12 @@ from vllm.v1.request import Request
 from evaluators.calibration.step_time import Batch
 from evaluators.load import load_policy
 from evaluators.sim.arrivals import Arrivals
+from evaluators.sim.evict import HOOKS as EVICTION_HOOKS
 from evaluators.sim.hooks import HOOKS, Policy
 from evaluators.workloads.trace import PS_PER_S
 from tests.differential.vllm_side.adviser import Adviser, Time
+from tests.differential.vllm_side.block_policy import BlockPolicy
 from tests.differential.vllm_side.build import hasher_of
-from tests.differential.vllm_side.evictions import Evictions
 from tests.differential.vllm_side.job import Job, Json
 from tests.differential.vllm_side.policy_scheduler import PolicyScheduler, row_of
 from tests.differential.vllm_side.tokens import Tokens
@@ -27,10 +28,16 @@ class Session:
         policy = load_policy(job.policy, HOOKS) if job.policy else None
         self._scheduler, self._scenario = scheduler, job.scenario
         self._time = Time()
-        scheduler.obey(Adviser(job.scenario, Policy(policy), self._time))
         self._tokens = Tokens(job.scenario.trace)
         self._hasher = hasher_of(job.scenario.deployment)
-        self._evictions = Evictions(job.scenario, scheduler.kv_cache_manager.block_pool)
+        blocks = self._blocks = BlockPolicy(
+            job.scenario,
+            scheduler.kv_cache_manager.block_pool,
+            scheduler.requests,
+            load_policy(job.eviction, EVICTION_HOOKS) if job.eviction else None,
+            self._time,
+        )
+        scheduler.obey(Adviser(job.scenario, Policy(policy), self._time), blocks)
         self._sessions = Arrivals(job.scenario)
         self._arrivals = list(self._sessions.first)
         heapify(self._arrivals)
@@ -76,8 +83,8 @@ class Session:
             "preempted": list(scheduler.waiting.preempted),
             "admitted": admitted,
         }
-        self._evictions.learn(request for request, _ in work)
-        note["evicted"] = self._evictions.drain()
+        self._blocks.learn(request for request, _ in work)
+        note["evicted"] = self._blocks.drain()
         time.last_step_ps = self._duration_ps(work)
         time.now_ps = note["ends_ps"] = time.now_ps + time.last_step_ps
         scheduler.update_from_output(decision, self._output(decision))
