@@ -57,12 +57,12 @@ def sitting(settings: Configured, capacities: Path) -> Sitting:
     problem = settings.problem
     beside = companions(settings.companions, problem["name"])
     built = configured(settings.workload, settings.data)
-    service = _service(settings.deployment, problem)
+    serves = service(settings.deployment, problem)
     n_requests = problem["n_requests"]
     return Sitting(
         load_problem(problem["name"]),
         built,
-        service,
+        serves,
         n_requests,
         tuple(float(regime) for regime in problem["regimes"]),
         {
@@ -70,7 +70,7 @@ def sitting(settings: Configured, capacities: Path) -> Sitting:
             "validation": problem["validation_seeds"],
             "held_out": problem["held_out_seeds"],
         },
-        stored_capacity_per_s(built, service, n_requests, capacities),
+        stored_capacity_per_s(built, serves, n_requests, capacities),
         beside,
     )
 
@@ -118,7 +118,7 @@ def _seeds_to_halve(at: Sitting) -> int:
     return seeds
 
 
-def _service(options: Mapping[str, Any], problem: Mapping[str, Any]) -> Service:
+def service(options: Mapping[str, Any], problem: Mapping[str, Any]) -> Service:
     """What serves: the deployment, with what the problem sets of it, or a fleet."""
     sizes = {key: value for key, value in options.items() if key != "calibration"}
     known = {field.name for field in fields(Deployment)} - {"name"}

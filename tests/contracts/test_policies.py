@@ -9,17 +9,18 @@ import pytest
 from evaluators.load import hooks_of, load_policy
 from evaluators.problems import load as problem_of
 from evaluators.problems import names as problems
-from tests.problems.builders import SEEDS, synthetic
+from tests.problems.builders import SEEDS
+from tests.problems.small import small
 
 FILES = sorted(SEEDS.glob("*/*.py"))
 ALLOWED_IMPORTS = {"numpy", "math"}
-EXAM = synthetic(8.0, n=50, kv_blocks=6000)
 
 
 def name_of(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
 
+every_problem = pytest.mark.parametrize("name", problems())
 every_seed = pytest.mark.parametrize("path", FILES, ids=name_of)
 
 
@@ -36,14 +37,31 @@ def test_every_problem_has_seeds_and_every_seed_a_problem():
 @every_seed
 def test_a_seed_serves_a_scenario_and_obeys_its_laws(path):
     problem = problem_of(path.parent.name)
-    standard = problem.standard(EXAM)
+    exam = small(problem.name)
     outcomes = [
-        problem.evaluate(load_policy(path.read_text(), problem.hooks), EXAM, standard)
+        problem.evaluate(load_policy(path.read_text(), problem.hooks), *exam)
         for _ in range(2)
     ]
     assert outcomes[0].failure is None
     assert 0 < outcomes[0].score <= 1
     assert outcomes[0] == outcomes[1]
+
+
+@every_problem
+def test_an_outcome_has_the_metrics_that_the_headline_names(name):
+    problem = problem_of(name)
+    outcome = problem.evaluate(None, *small(name))
+    assert outcome.failure is None
+    assert {*problem.headline, "bound_ratio"} <= outcome.metrics.keys()
+    assert 2 <= len(problem.headline) <= 8
+
+
+@every_problem
+def test_the_built_in_rule_is_never_gated_and_never_above_the_bound(name):
+    outcome = problem_of(name).evaluate(None, *small(name))
+    assert outcome.metrics["starvation_factor"] == 1.0
+    assert 0 < outcome.score <= 1
+    assert outcome.score == pytest.approx(outcome.metrics["bound_ratio"])
 
 
 @every_seed

@@ -59,7 +59,7 @@ def test_each_operator_makes_policies_that_answer_as_the_engine_expects(
             continue
         made_any += 1
         ask_everything(made.source, PROBLEM)
-    assert made_any >= 8, f"{operator.name} rarely changes the aged policy"
+    assert made_any > 3, f"{operator.name} rarely changes the aged policy"
 
 
 @pytest.mark.parametrize("source", [*LEVEL_1, PLANNED, *SEEDS], ids=lambda s: s[3:30])
