@@ -129,7 +129,8 @@ def service(options: Mapping[str, Any], problem: Mapping[str, Any]) -> Service:
         model, tokens = MODELS[calibration.model], options["block_tokens"]
         host = host_memory(model, tokens, **options["host_memory"])
         sizes["host_memory"] = host
-        stamp += f", copies {host.curve.name} ({host.curve.status})"
+        curves = [f"{curve.name} ({curve.status})" for curve in host.curves]
+        stamp += f", copies {', '.join(curves)}"
     deployment, step_time = Deployment(**sizes), calibration.step_time
     fleet = None
     if "fleet" in problem:

@@ -1,10 +1,28 @@
 """Memory beside the GPU that KV can be moved to instead of being recomputed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evaluators.calibration.copy_curve import CopyCurve, load_curve
 from evaluators.calibration.shapes import ModelShape
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A memory of so many bytes below another one, and the link that joins the two."""
+
+    name: str
+    size_bytes: int
+    curve: CopyCurve
+    is_duplex: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` when nothing fits."""
+        if self.size_bytes < 1:
+            raise ValueError(
+                f"tier {self.name}: size_bytes is {self.size_bytes}; expected above 0"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +38,8 @@ class HostMemory:
     With ``overlaps``, steps go on while copies move, and wait only for memory that a
     copy has not yet left; else each step begins when all copies have landed, as in
     vLLM's first engine. ``is_duplex`` says that the two directions do not slow each
-    other down.
+    other down. What host memory has no room for moves on to the tiers ``below`` it, the
+    fastest first (CXL memory, SSD, a remote host).
     """
 
     blocks: int
@@ -30,6 +49,12 @@ class HostMemory:
     group_blocks: int = 1
     overlaps: bool = False
     is_duplex: bool = False
+    below: tuple[Tier, ...] = ()
+
+    @property
+    def curves(self) -> tuple[CopyCurve, ...]:
+        """Curves of all links, from the GPU down."""
+        return (self.curve, *(tier.curve for tier in self.below))
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` naming the first size below 1."""
@@ -45,12 +70,13 @@ def host_memory(
     block_tokens: int,
     gigabytes: float,
     curve: str,
+    below: Sequence[Mapping[str, Any]] = (),
     **switches: Any,  # noqa: ANN401 (from YAML)
 ) -> HostMemory:
     """So many gigabytes for the KV of a model, behind a link of a shipped curve.
 
-    The other arguments are those of ``HostMemory``. Raises ``ValueError`` naming what
-    is not known or too small.
+    Tiers ``below`` have a name, gigabytes and a curve, too. The other arguments are
+    those of ``HostMemory``. Raises ``ValueError`` naming what is unknown or too small.
     """
     block_bytes = block_tokens * model.kv_token_bytes
     return HostMemory(
@@ -58,5 +84,9 @@ def host_memory(
         block_bytes=block_bytes,
         curve=load_curve(curve),
         run_copies=2 * model.layers,
+        below=tuple(
+            Tier(t["name"], int(t["gigabytes"] * 10**9), load_curve(t["curve"]))
+            for t in below
+        ),
         **switches,
     )

@@ -166,7 +166,7 @@ def _totals(scenario: Scenario, run: Run) -> dict[str, float]:
 def _copied(run: Run) -> dict[str, float]:
     """What went to host memory and back; nothing without host memory.
 
-    ``assumed_copy_curve`` is 1 where nobody has measured how long copies take.
+    ``assumed_copy_curves`` are those of which nobody has measured how long they take.
     """
     copies = run.copies
     if copies is None:
@@ -178,7 +178,7 @@ def _copied(run: Run) -> dict[str, float]:
         "copied_back_gb": copies.back_bytes / 1e9,
         "copies_spared_gb": copies.spared_bytes / 1e9,
         "copy_stall_s": float(copies.stall_ps.sum()) / PS_PER_S,
-        "assumed_copy_curve": float(copies.is_assumed),
+        "assumed_copy_curves": float(len(copies.assumed)),
     }
 
 

@@ -25,6 +25,13 @@ def test_the_parts_of_fastswitch_are_switches():
     assert (host.group_blocks, host.overlaps) == (64, True)
 
 
+def test_tiers_below_are_a_list_and_their_curves_are_named_too():
+    tier = "{name: ssd, gigabytes: 900, curve: nvme4_x4}"
+    made = service(f"deployment.host_memory.below=[{tier}]")
+    assert made.deployment.host_memory.below[0].size_bytes == 900 * 10**9
+    assert made.calibration.endswith("pcie5_x16 (assumed), nvme4_x4 (assumed)")
+
+
 def test_sixty_gigabytes_hold_half_a_million_tokens_of_llama():
     host = host_memory(MODELS["llama-3.1-8b"], 16, gigabytes=60, curve="pcie4_x16")
     assert host.blocks * 16 == pytest.approx(60e9 / 131_072, rel=1e-3)

@@ -6,7 +6,9 @@ keep its KV in the host, or ``drop`` to lose it. Its GPU blocks count as free at
 left. A request with KV in the host waits like any other one; when it is admitted, its
 blocks are taken, ``back`` moves its KV, and it computes on from there once that landed.
 A copy kept in the host stays valid while the request runs on, so that the next ``out``
-moves only what is new; kept copies make room, the oldest first, for others.
+moves only what is new; kept copies make room, the oldest first, for others. What still
+has no room moves on to the tiers below, the longest waiting first, and comes back
+through the host.
 """
 
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ import numpy as np
 from evaluators.host_memory import HostMemory
 from evaluators.sim.links import BACK, OUT, Link, Pieces, pieces_of
 from evaluators.sim.segments import allocator
+from evaluators.sim.tiers import Tiers
 from evaluators.views import Ints
 
 
@@ -25,10 +28,11 @@ class Copies(NamedTuple):
 
     ``swaps`` preemptions moved KV out instead of losing it, ``refused`` ones wanted to
     and found no room. ``spared_bytes`` were in the host already when they would have
-    been moved out. The step that starts at ``stalled_at_ps[i]`` waited ``stall_ps[i]``
-    for copies. ``kept_laws`` says that no link beat its bandwidth, and that the host
-    held what was moved out and not let go. ``curve`` names the copy curve;
-    ``is_assumed`` says that nobody measured it.
+    been moved out. ``tiers`` are the bytes that went down to and up from each tier
+    below. The step that starts at ``stalled_at_ps[i]`` waited ``stall_ps[i]`` for
+    copies. ``kept_laws`` says that no link beat its bandwidth, and that every memory
+    held what came and had not gone. ``assumed`` names the copy curves that nobody has
+    measured.
     """
 
     swaps: int
@@ -36,18 +40,18 @@ class Copies(NamedTuple):
     out_bytes: int
     back_bytes: int
     spared_bytes: int
+    tiers: dict[str, tuple[int, int]]
     stalled_at_ps: Ints
     stall_ps: Ints
     peak_blocks: int
     end_blocks: int
     kept_laws: bool
-    curve: str
-    is_assumed: bool
+    assumed: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class _Copy:
-    """The leading ``tokens`` of a request in so many host blocks.
+    """The leading ``tokens`` of a request in so many host blocks, 0 if in a tier below.
 
     ``arrived_ps`` is when the host has it. It ``is_away`` until the request is admitted
     again; a copy that is not kept is let go when it has landed on the GPU.
@@ -69,6 +73,7 @@ class Swap:
     ) -> None:
         self._memory, self._block_tokens = memory, block_tokens
         self._link = Link(memory.curve, is_duplex=memory.is_duplex)
+        self._below = Tiers(memory.below)
         self._places = allocator(total_blocks, memory.group_blocks)
         self._copies: dict[int, _Copy] = {}
         self._left: dict[int, list[int]] = {}
@@ -102,7 +107,8 @@ class Swap:
         blocks = self._blocks(tokens)
         old = self._copies.pop(row, _Copy(0, 0, keep))
         self._used -= old.blocks
-        if not self._make_room(blocks, now_ps):
+        room_ps = self._make_room(blocks, now_ps)
+        if room_ps is None:
             self._refused += 1
             self._let_go += old.blocks
             return False
@@ -118,7 +124,8 @@ class Swap:
         self._spared += blocks - moved
         self._written += moved
         self._let_go += old.blocks - old.tokens // self._block_tokens
-        copy.arrived_ps = self._link.send(self._pieces(runs), now_ps, OUT).done_ps
+        starts_ps = max(room_ps, old.landed_ps)
+        copy.arrived_ps = self._link.send(self._pieces(runs), starts_ps, OUT).done_ps
         self._leaving.append((copy.arrived_ps, moved))
         return True
 
@@ -130,11 +137,14 @@ class Swap:
         copy = self._copies[row]
         copy.is_away = False
         start = max(copy.arrived_ps, self._vacant_ps(free_blocks, now_ps))
-        runs = _leading(self._places.runs(row), copy.blocks)
+        runs = _leading(self._places.runs(row), self._blocks(copy.tokens))
+        if self._below.where(row):
+            start = self._below.promote(row, start)
+            copy.tokens, copy.is_kept = 0, False
         sent = self._link.send(self._pieces(runs), start, BACK)
         copy.landed_ps = sent.done_ps
         if sent.start_ps > now_ps:
-            self._coming.append((sent.start_ps, copy.blocks))
+            self._coming.append((sent.start_ps, sum(runs)))
         return sent.done_ps
 
     def holds(self, row: int) -> int:
@@ -148,8 +158,9 @@ class Swap:
         self._left.pop(row, None)
         copy = self._copies.pop(row, None)
         if copy:
-            self._used -= copy.blocks
-            self._let_go += copy.blocks
+            self._let_go_of(copy)
+        if self._below.where(row):
+            self._below.drop(row)
 
     def begins_ps(self, free_blocks: int, now_ps: int) -> int:
         """When a step formed now may begin to compute; the wait counts as stall."""
@@ -175,8 +186,9 @@ class Swap:
             self._link.keeps_its_bandwidth()
             and held == self._used == self._written - self._let_go
             and self._peak <= self._memory.blocks
+            and self._below.keeps_its_laws()
         )
-        curve = self._memory.curve
+        assumed = [c.name for c in self._memory.curves if c.status == "assumed"]
         stalls = np.array(self._stalls, dtype=np.int64).reshape(-1, 2).T
         return Copies(
             swaps=self._swaps,
@@ -184,13 +196,13 @@ class Swap:
             out_bytes=out,
             back_bytes=back,
             spared_bytes=self._spared * self._memory.block_bytes,
+            tiers=self._below.moved_bytes(),
             stalled_at_ps=stalls[0],
             stall_ps=stalls[1],
             peak_blocks=self._peak,
             end_blocks=self._used,
             kept_laws=kept_laws,
-            curve=curve.name,
-            is_assumed=curve.status == "assumed",
+            assumed=tuple(assumed),
         )
 
     def _blocks(self, tokens: int) -> int:
@@ -207,24 +219,36 @@ class Swap:
             if not (copy.is_away or copy.is_kept) and copy.landed_ps <= now_ps
         ]
         for row in landed:
-            blocks = self._copies.pop(row).blocks
-            self._used -= blocks
-            self._let_go += blocks
+            self._let_go_of(self._copies.pop(row))
 
-    def _make_room(self, blocks: int, now_ps: int) -> bool:
-        """Let go of copies of rows that are back, the oldest first, as needed."""
-        spare = [
-            row
-            for row, copy in self._copies.items()
-            if not copy.is_away and copy.landed_ps <= now_ps
-        ]
-        for row in spare:
-            if self._used + blocks <= self._memory.blocks:
+    def _make_room(self, blocks: int, now_ps: int) -> int | None:
+        """Let go of copies of rows that are back, then move waiting ones down.
+
+        Returns when the room is there; None if it cannot be.
+        """
+        most, room_ps = self._memory.blocks - blocks, now_ps
+        for row, copy in tuple(self._copies.items()):
+            if self._used <= most:
+                return room_ps
+            if not copy.is_away and copy.landed_ps <= now_ps:
+                del self._copies[row]
+                self._let_go_of(copy)
+        for row, copy in tuple(self._copies.items()) if most >= 0 else ():
+            if self._used <= most:
                 break
-            lost = self._copies.pop(row).blocks
-            self._used -= lost
-            self._let_go += lost
-        return self._used + blocks <= self._memory.blocks
+            if copy.is_away and copy.blocks and row not in self._left:
+                size_bytes = copy.blocks * self._memory.block_bytes
+                leaves_ps = max(now_ps, copy.arrived_ps)
+                gone_ps = self._below.demote(row, size_bytes, leaves_ps)
+                if gone_ps is not None:
+                    room_ps = max(room_ps, gone_ps)
+                    self._let_go_of(copy)
+                    copy.arrived_ps, copy.blocks = gone_ps, 0
+        return room_ps if self._used <= most else None
+
+    def _let_go_of(self, copy: _Copy) -> None:
+        self._used -= copy.blocks
+        self._let_go += copy.blocks
 
     def _vacant_ps(self, free_blocks: int, now_ps: int) -> int:
         """When no more blocks than are free have yet to be left by a copy."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evaluators.calibration.copy_curve import affine
-from evaluators.host_memory import HostMemory
+from evaluators.host_memory import HostMemory, Tier
 from evaluators.sim.swap import Swap
 
 CURVE = affine("made up", "a test", launch_ps=10, bytes_per_s=10**12, status="assumed")
@@ -126,6 +126,37 @@ def test_kept_copies_make_room_the_oldest_first_and_waiting_kv_never():
     assert host.result().refused == 1
 
 
+def test_kv_without_room_in_the_host_waits_in_the_tier_below_and_comes_back():
+    host = swap(blocks=3, below=(Tier("cxl", 4 * BLOCK, CURVE),))
+    for row in (1, 2):
+        host.take(row, 3)
+        assert preempt(host, row, 12, 300 * row)
+    down = 10 + 3 * BLOCK
+    assert host.begins_ps(50, 600) == 600 + down + 300
+    assert [host.holds(row) for row in (1, 2)] == [12, 12]
+    host.take(1, 3)
+    assert host.back(1, 47, 2000) == 2000 + down + 300
+    host.take(3, 3)
+    assert preempt(host, 3, 12, 5000)
+    host.take(4, 2)
+    assert not preempt(host, 4, 8, 5000)
+    assert host.result().tiers == {"cxl": (2 * 3 * BLOCK, 3 * BLOCK)}
+    assert host.result().kept_laws
+
+
+def test_a_request_back_from_below_that_leaves_before_it_landed_moves_out_after():
+    host = swap(blocks=3, overlaps=True, below=(Tier("cxl", 9 * BLOCK, CURVE),))
+    for row in (1, 2):
+        host.take(row, 3)
+        preempt(host, row, 12)
+    host.take(1, 3)
+    landed = host.back(1, 47, 2000)
+    assert preempt(host, 1, 12, 2001)
+    host.take(1, 3)
+    assert host.back(1, 47, 2001) >= landed + 2 * 300
+    assert host.result().kept_laws
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_no_sequence_of_moves_breaks_a_law(seed):
     rng = np.random.default_rng(seed)
@@ -134,6 +165,9 @@ def test_no_sequence_of_moves_breaks_a_law(seed):
         overlaps=bool(rng.integers(2)),
         is_duplex=bool(rng.integers(2)),
         group_blocks=int(rng.choice([1, 4])),
+        below=(Tier("cxl", 20 * BLOCK, CURVE), Tier("ssd", 30 * BLOCK, CURVE))[
+            : seed % 3
+        ],
     )
     running, waiting, now, free = {}, {}, 0, 50
     for row in range(200):

@@ -6,7 +6,7 @@ import pytest
 from evaluators.calibration.copy_curve import affine
 from evaluators.evaluation import PolicyError
 from evaluators.fleet import Fleet, Member
-from evaluators.host_memory import HostMemory
+from evaluators.host_memory import HostMemory, Tier
 from evaluators.sim.engine import simulate
 from evaluators.sim.laws import check
 from evaluators.sim.reference import simulate_plainly
@@ -158,6 +158,7 @@ def memory_of(seed):
         "group_blocks": int(rng.choice([1, 1, 8])),
         "overlaps": bool(rng.integers(2)),
         "is_duplex": bool(rng.integers(2)),
+        "below": (Tier("ssd", int(rng.integers(1, 500)), CURVE),) * (seed % 2),
     }
 
 
