@@ -156,6 +156,7 @@ def cases() -> dict[str, Scenario]:
 
 def test_in_process():
     columns = "case requests iterations compiled requests/s iterations/s Python plain"
+    print("\nCPU seconds of one process")
     print("\n| " + " | ".join(columns.split()) + " |\n|---" + "|---:" * 7 + "|")
     for name, scenario in cases().items():
         run, n = by_default(scenario), len(scenario.trace)
