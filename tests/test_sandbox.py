@@ -13,7 +13,7 @@ from adrs.pool import in_process
 from adrs.remote import Conversation, RemotePolicy
 from adrs.sandbox import Limits
 from adrs.zygote import ENVIRONMENT, Zygote
-from evaluators.evaluation import PolicyError
+from evaluators.evaluation import Failure, PolicyError
 from evaluators.manners import Manner
 from evaluators.problem import Hook
 from evaluators.problems.scheduling import MANNERS
@@ -253,6 +253,19 @@ def test_a_policy_fails_over_what_it_was_told_at_the_next_question(process):
         policy.finish()
 
 
+def test_a_policy_that_stops_listening_runs_into_its_wall_limit():
+    limits, zygote = replace(LIMITS, wall_s=0.3), Zygote()
+    sleeps = "import statistics; statistics.sys.modules['time'].sleep(600)  #"
+    deaf = LISTENER.replace("self.heard +=", sleeps)
+    with zygote.forked(limits) as process:
+        policy = RemotePolicy(Conversation(process, limits), deaf, ANY_KIND)
+        waiting = Waiting(table_of(1000), np.arange(1000))
+        with pytest.raises(PolicyError, match="hear: no answer within"):
+            for _ in range(1000):
+                policy.hear(waiting)
+    zygote.close()
+
+
 def test_manners_arrive_as_words_numbers_and_flags(listener):
     assert (listener.pace_s, listener.style, listener.is_calm) == (2.0, "late", True)
     assert type(listener.pace_s) is float
@@ -358,6 +371,21 @@ def test_a_killed_zygote_is_replaced_and_the_policy_judged_again():
     assert judged(slow) == expected
     killer.join()
     assert judged(HONEST) == before
+
+
+def test_a_process_killed_from_outside_is_a_crash_and_leaves_nothing(untouched):
+    zygote = sandbox._zygote().id
+
+    def kill():
+        wait_until(lambda: below(zygote))
+        os.kill(*below(zygote), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    sleeps = hook(OS, "os.sys.modules['time'].sleep(600)")
+    failure = judged(sleeps).failure
+    killer.join()
+    assert failure == Failure("crash", "its process was ended by SIGKILL")
 
 
 def test_a_zygote_takes_all_of_its_processes_along():
