@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from evaluators.calibration.copy_curve import CopyCurve
 from evaluators.calibration.step_time import Batch, StepTime
 from evaluators.workloads.trace import PS_PER_S
 
@@ -46,35 +47,16 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
-    """Network port of a replica: what it sends and receives shares its bandwidth.
-
-    A copy of n pieces takes ``latency_s`` for each piece and its bytes over
-    ``bytes_per_s``. ``source`` says who measured it, or "assumed".
-    """
-
-    bytes_per_s: float
-    latency_s: float = 0.0
-    source: str = "assumed"
-
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for a wire that carries nothing."""
-        if not self.bytes_per_s > 0 or not self.latency_s >= 0:
-            raise ValueError(
-                f"a wire of {self.bytes_per_s} bytes/s and {self.latency_s} s latency; "
-                "expected above 0, and 0 or more"
-            )
-
-
-@dataclass(frozen=True, slots=True)
 class Fleet:
     """Replicas behind one router.
 
     Replicas report their state at all multiples of ``report_delay_s``, and the router
     sees the last report; with 0 it sees them as they are. ``probe_s`` is the round trip
     of a probe that is rejected. ``rule`` routes where no policy does. ``kv_bytes`` is
-    the KV memory of a token, which ``wire`` carries between replicas; ``contiguous``
-    says that a request's KV travels in one piece, and not block by block.
+    the KV memory of a token; ``wire`` says how long a copy takes from one replica to
+    another, each of which sends one at a time and receives one at a time. Without
+    ``wire`` nothing moves. ``contiguous`` says that a request's KV travels in one
+    piece, and not block by block.
     """
 
     members: tuple[Member, ...]
@@ -82,7 +64,7 @@ class Fleet:
     probe_s: float = 0.001
     losses: tuple[Loss, ...] = ()
     rule: Rule = "round_robin"
-    wire: Wire | None = None
+    wire: CopyCurve | None = None
     kv_bytes: int = 0
     contiguous: bool = True
 
@@ -93,12 +75,17 @@ class Fleet:
         if min(self.report_delay_s, self.probe_s) < 0:
             raise ValueError("report_delay_s and probe_s must not be negative")
         roles = {member.role for member in self.members}
-        if roles in ({"prefill"}, {"decode"}):
+        if len(roles) < 2 and "mixed" not in roles:
             raise ValueError(
                 f"all members are {roles.pop()} replicas; nobody does the other phase"
             )
-        if "prefill" in roles and (self.wire is None or self.kv_bytes < 1):
-            raise ValueError("prefill replicas need a wire and kv_bytes above 0")
+        if ("prefill" in roles) != ("decode" in roles):
+            raise ValueError("prefill and decode replicas need each other")
+        needs_wire = "prefill" in roles or self.wire is not None
+        if needs_wire and (self.wire is None or self.kv_bytes < 1):
+            raise ValueError("KV that moves needs a wire and kv_bytes above 0")
+        if len({member.deployment.block_tokens for member in self.members}) > 1:
+            raise ValueError("the members of a fleet need KV blocks of one size")
         self._check_losses()
 
     def _check_losses(self) -> None:
@@ -122,6 +109,13 @@ class Fleet:
         """Replicas that take new requests: all but decode ones."""
         members = enumerate(self.members)
         return tuple(i for i, member in members if member.role != "decode")
+
+
+def assumed_wire(bytes_per_s: float, launch_s: float = 1e-6) -> CopyCurve:
+    """A wire of that bandwidth and time to launch a copy, which nobody measured."""
+    launch_ps = max(1, round(launch_s * PS_PER_S))
+    second = round(bytes_per_s), launch_ps + PS_PER_S
+    return CopyCurve("assumed", "assumed", "nobody", ((0, launch_ps), second))
 
 
 def duration_ps(step: StepTime, tokens: int) -> int:

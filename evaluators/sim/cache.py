@@ -86,6 +86,10 @@ class Cache(Protocol):
         """
         ...
 
+    def cancel(self, row: int, n_blocks: int) -> None:
+        """The request, which has taken so many and filled none, does not come."""
+        ...
+
     def release(self, row: int, tokens: int, now_ps: int) -> None:
         """The request, with blocks for so many tokens, lets go of all, tail first."""
         ...
@@ -195,6 +199,13 @@ class PrefixCache:
             if self._found.setdefault(content, block) != block:
                 self._copies.setdefault(content, []).append(block)
         held += blocks
+
+    def cancel(self, row: int, n_blocks: int) -> None:
+        """See ``Cache``."""
+        assert not self._held.pop(row), f"request {row} has filled blocks"
+        self.contents.forget(row)
+        self.unfilled += n_blocks
+        self.free += n_blocks
 
     def release(self, row: int, tokens: int, now_ps: int) -> None:
         """See ``Cache``."""

@@ -7,7 +7,8 @@ given a request, or when it may finish one that somebody waits for.
 
 from collections.abc import Callable
 from dataclasses import replace
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,21 @@ import numpy as np
 from evaluators.fleet import Fleet
 from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import Arrivals
-from evaluators.sim.cluster_members import NEVER, Carried, Make, Members
+from evaluators.sim.cluster_members import Members
+from evaluators.sim.cluster_moves import Desk, Move, Moves, Then
+from evaluators.sim.cluster_replica import NEVER, Carried, Make
 from evaluators.sim.cluster_reports import Reports
 from evaluators.sim.cluster_routing import RoutingPolicy, built_in
+from evaluators.sim.laws import LawBrokenError
 from evaluators.sim.ledger import Ledger
-from evaluators.sim.run import Run
+from evaluators.sim.run import Decision, Run
 from evaluators.workloads.trace import PS_PER_S
 
-LOSS, BACK, PROBE, ARRIVAL = range(4)
+LOSS, BACK, MOVE, PULL, PROBE, ARRIVAL, TIMER = range(7)
 """Kinds of events, in the order in which they happen at equal times."""
 
-Event = tuple[int, int, int, Callable[..., None], tuple[Any, ...]]
-"""(time, kind, index of its replica or request, what to call, further arguments)."""
+Event = tuple[int, int, int, int, Callable[..., None], tuple[Any, ...]]
+"""(time, kind, index of its replica or request, number, what to call, arguments)."""
 
 
 class Cluster:
@@ -43,7 +47,7 @@ class Cluster:
         self._ledger = Ledger(scenario)
         self._arrivals = Arrivals(scenario, most_blocks(fleet))
         self._members = Members(scenario, fleet, self._ledger, make)
-        self._reports = Reports(scenario, fleet)
+        self._reports = Reports(scenario, fleet, self._ledger.arrived_ps)
         self._rule = built_in(fleet)
         self._usable = [member.role != "decode" for member in fleet.members]
         self._probe_ps = round(fleet.probe_s * PS_PER_S)
@@ -52,7 +56,15 @@ class Cluster:
         self._held: list[int] = []
         self._events: list[Event] = []
         counts = not policy.route and fleet.rule == "least_outstanding"
-        self._members.watches = counts or not self._arrivals.are_open
+        self._hands_over = any(m.role == "prefill" for m in fleet.members)
+        self._members.watches = (
+            counts or self._hands_over or not self._arrivals.are_open
+        )
+        self._moves = Moves(
+            fleet, self._members, Desk(self._advance, self._move_later, self._moved)
+        )
+        self._reports.in_migrations = self._moves.incoming
+        self._numbers = count()
 
     def serve(self) -> None:
         """Serve every request to the end."""
@@ -71,11 +83,13 @@ class Cluster:
                 self._sync(stop)
                 self._reports.take(self._members.loads(), stop)
                 continue
-            at, _, index, handle, further = heappop(self._events)
+            at, _, index, _, handle, further = heappop(self._events)
             handle(at, index, *further)
 
     def result(self) -> Run:
         """What happened, once everybody is served."""
+        if not self._moves.keep_their_bandwidth:
+            raise LawBrokenError("more bytes moved than a wire has bandwidth for")
         run = self._members.run(self._policy.questions)
         return replace(run, replica=np.array(self._where, dtype=np.int64))
 
@@ -83,7 +97,13 @@ class Cluster:
 
     def _is_static(self) -> bool:
         """Whether nothing that happens decides where a request goes."""
-        return not (self._policy.route or self._fleet.losses or self._members.watches)
+        asks = self._policy.route or self._migrates
+        return not (asks or self._fleet.losses or self._members.watches)
+
+    @property
+    def _migrates(self) -> bool:
+        """Whether the policy is asked who moves: where there is a wire."""
+        return bool(self._policy.migrate and self._fleet.wire)
 
     def _deal(self) -> None:
         """Tell all replicas at once whom they will serve."""
@@ -94,16 +114,27 @@ class Cluster:
         self._sync(None)
 
     def _plan(self) -> None:
-        events = self._events
         for at, row in self._arrivals.first:
-            events.append((at, ARRIVAL, row, self._arrive, ()))
+            self._push(at, ARRIVAL, row, self._arrive)
         for loss in self._fleet.losses:
             at = round(loss.at_s * PS_PER_S)
-            events.append((at, LOSS, loss.replica, self._lose, ()))
+            self._push(at, LOSS, loss.replica, self._lose)
             if loss.back_s is not None:
                 back = max(at + 1, round(loss.back_s * PS_PER_S))
-                events.append((back, BACK, loss.replica, self._restore, ()))
-        heapify(events)
+                self._push(back, BACK, loss.replica, self._restore)
+        if self._migrates:
+            self._push(self._period_ps, TIMER, 0, self._migrate)
+
+    def _push(
+        self,
+        at_ps: int,
+        kind: int,
+        index: int,
+        handle: Callable[..., None],
+        *further: object,
+    ) -> None:
+        number = next(self._numbers)
+        heappush(self._events, (at_ps, kind, index, number, handle, further))
 
     def _next_stop(self) -> int:
         """Time of the next event, or of the reports that it needs; else NEVER."""
@@ -116,7 +147,7 @@ class Cluster:
     def _reports_due(self, at_ps: int) -> bool:
         reports = self._reports
         return bool(
-            self._policy.route
+            (self._policy.route or self._migrates)
             and reports.delay_ps
             and at_ps > reports.at_ps
             and at_ps % reports.delay_ps == 0
@@ -142,10 +173,18 @@ class Cluster:
 
     def _advance(self, index: int, at_ps: int | None) -> None:
         for row in self._members.advance(index, at_ps):
-            self._reports.outstanding[index] -= 1
             finished = self._ledger.finished_ps[row]
+            if finished < 0:
+                engine = self._members.engines[index]
+                progress = engine.how_far(row) if engine else None
+                assert progress is not None
+                self._push(progress.last_token_ps, MOVE, row, self._hand_over, index)
+                continue
+            self._reports.outstanding[index] -= 1
+            if self._hands_over:
+                self._push(finished, PULL, index, self._pull)
             for at, follower in self._arrivals.after(row, finished):
-                heappush(self._events, (at, ARRIVAL, follower, self._arrive, ()))
+                self._push(at, ARRIVAL, follower, self._arrive)
 
     # -- requests -------------------------------------------------------------------
 
@@ -195,18 +234,27 @@ class Cluster:
             self._give(at_ps, row, index)
         else:
             later = at_ps + self._probe_ps
-            further = (targets, tried + 1)
-            heappush(self._events, (later, PROBE, row, self._probe, further))
+            self._push(later, PROBE, row, self._probe, targets, tried + 1)
 
     def _give(self, at_ps: int, row: int, index: int) -> None:
         """A replica gets a request, which it refuses if it could never hold it."""
         self._where[row] = index
-        if not self._members.fits(index, row):
+        if not self._could_hold(index, row):
             self._refuse(row)
             return
         self._advance(index, at_ps)
+        engine = self._members.engines[index]
+        if self._fleet.members[index].role == "prefill" and engine:
+            engine.leaves_after_prompt(row)
         self._members.submit(index, self._carry(row), at_ps)
         self._reports.send(row, index)
+
+    def _could_hold(self, index: int, row: int) -> bool:
+        fits, members = self._members.fits, self._fleet.members
+        if members[index].role != "prefill":
+            return fits(index, row)
+        decoders = [i for i, each in enumerate(members) if each.role == "decode"]
+        return fits(index, row) and any(fits(i, row) for i in decoders)
 
     def _carry(self, row: int) -> Carried:
         """How far a request has come that is on no replica."""
@@ -223,11 +271,17 @@ class Cluster:
 
     def _lose(self, at_ps: int, index: int) -> None:
         self._advance(index, at_ps)
-        carried = self._members.lose(index)
+        between = self._moves.lose(at_ps, index)
+        for request in between:
+            self._ledger.preemptions[request.row] += 1
+            self._members.note(Decision(at_ps, "preempt", request.row))
+            self._reports.outstanding[self._where[request.row]] -= 1
+        carried = [*self._members.lose(index), *between]
         self._reports.healthy[index] = self._reports.outstanding[index] = 0
         for request in carried:
             self._carried[request.row] = request
             self._route(at_ps, request.row)
+        self._moves.pull(at_ps)
 
     def _restore(self, at_ps: int, index: int) -> None:
         self._members.restore(index, at_ps)
@@ -235,6 +289,59 @@ class Cluster:
         held, self._held = self._held, []
         for row in held:
             self._route(at_ps, row)
+        self._moves.pull(at_ps)
+
+    # -- moves -----------------------------------------------------------------------
+
+    @property
+    def _period_ps(self) -> int:
+        return max(1, round(self._policy.migrate_every_s * PS_PER_S))
+
+    def _migrate(self, at_ps: int, index: int) -> None:
+        """Ask the policy who should move, as long as anybody is served."""
+        self._sync(at_ps)
+        if not (self._events or any(self._reports.outstanding)):
+            return
+        self._push(at_ps + self._period_ps, TIMER, index, self._migrate)
+        reports, members = self._reports, self._members
+        if not reports.delay_ps:
+            reports.take(members.loads(), at_ps)
+        found = [
+            (place, progress)
+            for place, engine in enumerate(members.engines)
+            for progress in (engine.decoding() if engine else ())
+            if progress.row not in self._moves
+        ]
+        if not found:
+            return
+        movable = self._reports.movable(found)
+        replicas = reports.replicas([0] * len(members.engines), at_ps)
+        for which, target in self._policy.moves(movable, replicas).tolist():
+            source, progress = found[which]
+            if source != target and self._could_go_on(target, progress.row):
+                self._moves.start(at_ps, Move(progress.row, source, target))
+
+    def _could_go_on(self, target: int, row: int) -> bool:
+        if self._fleet.members[target].role == "prefill":
+            return False
+        is_up = self._members.engines[target] is not None
+        return is_up and self._members.fits(target, row)
+
+    def _hand_over(self, at_ps: int, row: int, source: int) -> None:
+        if self._members.engines[source] and self._where[row] == source:
+            self._moves.hand_over(at_ps, row, source)
+
+    def _pull(self, at_ps: int, index: int) -> None:
+        del index
+        self._moves.pull(at_ps)
+
+    def _move_later(self, at_ps: int, row: int, then: Then, move: Move) -> None:
+        self._push(at_ps, MOVE, row, then, move)
+
+    def _moved(self, row: int, source: int, target: int) -> None:
+        self._where[row] = target
+        self._reports.outstanding[source] -= 1
+        self._reports.outstanding[target] += 1
 
 
 def simulate_fleet(scenario: Scenario, policy: object, make: Make) -> Run:

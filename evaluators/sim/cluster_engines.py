@@ -3,40 +3,31 @@
 from evaluators.companions import companion
 from evaluators.scenario import Scenario
 from evaluators.sim.cache import Cache
-from evaluators.sim.cluster_members import Carried, Replica
-from evaluators.sim.cluster_reports import Load
+from evaluators.sim.cluster_replica import Carried, Load, Replica
 from evaluators.sim.engine import FastEngine, kv_cache
 from evaluators.sim.hooks import Policy
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.recorder import Recorder
 from evaluators.sim.reference import PlainEngine, plain_cache
+from evaluators.sim.request import Request
 from evaluators.sim.run import Decision
 from evaluators.workloads.trace import FOREVER_PS
 
 
 def fast(scenario: Scenario, ledger: Ledger) -> Replica:
     """The engine by aggregates, or the plain one where a companion needs it."""
-    policy = _scheduling(scenario)
+    policy = Policy(companion(scenario, "scheduling"))
     cache = kv_cache(scenario, companion(scenario, "eviction"))
     if policy.schedule or policy.ask == 0:
-        return PlainReplica(
-            scenario,
-            policy,
-            ledger,
-            cache,
-        )
+        return PlainReplica(scenario, policy, ledger, cache)
     return FastReplica(scenario, policy, ledger, cache)
 
 
 def plain(scenario: Scenario, ledger: Ledger) -> Replica:
     """The engine that serves one step at a time."""
+    policy = Policy(companion(scenario, "scheduling"))
     cache = plain_cache(scenario, companion(scenario, "eviction"))
-    return PlainReplica(scenario, _scheduling(scenario), ledger, cache)
-
-
-def _scheduling(scenario: Scenario) -> Policy:
-    """A fresh instance of the policy that schedules a replica."""
-    return Policy(companion(scenario, "scheduling"))
+    return PlainReplica(scenario, policy, ledger, cache)
 
 
 class FastReplica(FastEngine):
@@ -105,6 +96,59 @@ class FastReplica(FastEngine):
         idle = not (self._running.rows or self._scheduler.queue.members)
         return FOREVER_PS if idle and not self._arrivals else 0
 
+    def step_end_ps(self) -> int | None:
+        """See ``Replica``."""
+        return None if self._pending is None else self._pending.ends_ps
+
+    def decoding(self) -> list[Carried]:
+        """See ``Replica``."""
+        running = self._running
+        rows = [row for row in running.rows if row not in running.partials]
+        return [found for row in rows if (found := self.how_far(row))]
+
+    def leaves_after_prompt(self, row: int) -> None:
+        """See ``Replica``."""
+        self._running.leaving.add(row)
+
+    def how_far(self, row: int) -> Carried | None:
+        """See ``Replica``."""
+        running, decodes = self._running, self._running.decodes
+        if row in running.paused or row in running.kept:
+            return Carried(row, running.generated[row], running.last_token_ps[row])
+        if decodes.finish[row] < 0:
+            return None
+        generated = running.output[row] - decodes.remaining(row)
+        return Carried(row, generated, running.now_ps)
+
+    def reserve(self, row: int, blocks: int) -> bool:
+        """See ``Replica``."""
+        return self._running.reserve(row, blocks)
+
+    def cancel(self, row: int) -> None:
+        """See ``Replica``."""
+        self._running.cancel(row)
+        self._scheduler.dirty = True
+
+    def take(self, row: int) -> None:
+        """See ``Replica``."""
+        self._running.leave(row)
+        self._scheduler.dirty = True
+
+    def let_go(self, row: int) -> None:
+        """See ``Replica``."""
+        self._running.let_go(row)
+        self._scheduler.dirty = True
+
+    def give(self, request: Carried, at_ps: int) -> None:
+        """See ``Replica``."""
+        row, running = request.row, self._running
+        if self._pending is None:
+            running.now_ps = max(running.now_ps, at_ps)
+        running.join(*request)
+        self._panel.show(row, self.ledger.arrived_ps[row])
+        blocks = running.blocks(running.goal[row])
+        running.panel.update(row, request.generated, blocks, request.last_token_ps)
+
     def cached_tokens(self, row: int) -> int:
         """See ``Replica``."""
         cache = self._running.cache
@@ -126,7 +170,7 @@ class FastReplica(FastEngine):
     def abandon(self) -> list[Carried]:
         """See ``Replica``."""
         running = self._running
-        rows = list(running.rows)
+        rows = [*running.rows, *running.kept]
         for row in rows:
             running.drop(row)
         rows += [*self._scheduler.queue.members, *(row for _, row in self._arrivals)]
@@ -164,6 +208,41 @@ class PlainReplica(PlainEngine):
         """See ``Replica``."""
         return 0
 
+    def step_end_ps(self) -> int | None:
+        """See ``Replica``."""
+        return None if self.pending is None else self.pending[0]
+
+    def decoding(self) -> list[Carried]:
+        """See ``Replica``."""
+        return [self._carried(r) for r in self.running if r.decoding]
+
+    def leaves_after_prompt(self, row: int) -> None:
+        """See ``Replica``."""
+        self.leaving.add(row)
+
+    def how_far(self, row: int) -> Carried | None:
+        """See ``Replica``."""
+        request = self.requests[row]
+        runs = request in self.running and request.decoding
+        return self._carried(request) if runs or row in self.kept else None
+
+    def take(self, row: int) -> None:
+        """See ``Replica``."""
+        self.leave(self.requests[row])
+
+    def give(self, request: Carried, at_ps: int) -> None:
+        """See ``Replica``."""
+        row = request.row
+        if self.pending is None:
+            self.now_ps = max(self.now_ps, at_ps)
+        self.join(*request)
+        self.panel.show(row, self.ledger.arrived_ps[row])
+        blocks = self.blocks(self.requests[row].goal)
+        self.panel.update(row, request.generated, blocks, request.last_token_ps)
+
+    def _carried(self, request: Request) -> Carried:
+        return Carried(request.row, request.generated, request.last_token_ps)
+
     def load(self) -> Load:
         """See ``Replica``."""
         waiting = [*self.waiting, *(self.requests[row] for _, row in self.arrivals)]
@@ -194,19 +273,17 @@ class PlainReplica(PlainEngine):
             return False
         goal = int(self.scenario.trace.prompt_tokens[row]) + generated
         hit, idle = self.cache.hits(row, goal) if self.cache else (0, 0)
-        has_slot = len(self.running) < self.scenario.deployment.max_running
+        has_slot = self._slots_taken() < self.scenario.deployment.max_running
         return has_slot and self.blocks(goal) - hit + idle <= self.free
 
     def abandon(self) -> list[Carried]:
         """See ``Replica``."""
-        for request in self.running:
-            self.ledger.preemptions[request.row] += 1
-            decision = Decision(self.now_ps, "preempt", request.row)
-            self.record.decisions.append(decision)
-        rows = [r.row for r in (*self.running, *self.waiting)]
+        rows = [*(request.row for request in self.running), *self.kept]
+        for row in rows:
+            self.ledger.preemptions[row] += 1
+            self.record.decisions.append(Decision(self.now_ps, "preempt", row))
+        rows += [request.row for request in self.waiting]
         rows += [row for _, row in self.arrivals]
         arrived = self.ledger.arrived_ps
-        return [
-            Carried(row, self.requests[row].generated, self.requests[row].last_token_ps)
-            for row in sorted(rows, key=lambda row: (arrived[row], row))
-        ]
+        rows.sort(key=lambda row: (arrived[row], row))
+        return [self._carried(self.requests[row]) for row in rows]

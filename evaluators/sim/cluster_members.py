@@ -1,99 +1,12 @@
 """The replicas of a fleet: engines that advance on their own, and may be lost."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple, Protocol
 
 from evaluators.fleet import Fleet
 from evaluators.scenario import Scenario
-from evaluators.sim.cluster_reports import NO_LOAD, Load
+from evaluators.sim.cluster_replica import NEVER, NO_LOAD, Carried, Load, Make, Replica
 from evaluators.sim.ledger import Ledger
-from evaluators.sim.recorder import Recorder
-from evaluators.sim.run import Run
-from evaluators.workloads.trace import FOREVER_PS
-
-NEVER = FOREVER_PS
-"""A time in picoseconds that no simulation reaches."""
-
-
-class Carried(NamedTuple):
-    """A request without its KV, and how far it had come.
-
-    Its next token needs its prompt and its generated tokens computed again.
-    """
-
-    row: int
-    generated: int
-    last_token_ps: int
-
-
-class Replica(Protocol):
-    """What a fleet asks of an engine, whichever it is."""
-
-    @property
-    def record(self) -> Recorder:
-        """Its steps and decisions."""
-        ...
-
-    @property
-    def questions(self) -> int:
-        """Questions that its own policies were asked."""
-        ...
-
-    @property
-    def peak_blocks(self) -> int:
-        """Most KV blocks that were in use."""
-        ...
-
-    @property
-    def held_blocks(self) -> int:
-        """KV blocks in use."""
-        ...
-
-    @property
-    def finished(self) -> list[int]:
-        """Rows that ended, in order; the caller clears them."""
-        ...
-
-    def submit(self, row: int, at_ps: int) -> None:
-        """A request is here from then on; not before a time that was advanced to."""
-        ...
-
-    def resubmit(self, request: Carried, at_ps: int) -> None:
-        """The same for a request that was elsewhere before."""
-        ...
-
-    def advance(self, until_ps: int | None) -> None:
-        """Take every step that ends by then, and begin the one that does not."""
-        ...
-
-    def earliest_finish_ps(self) -> int | None:
-        """Time before which no request finishes, as things are; None when idle."""
-        ...
-
-    def quiet_until_ps(self) -> int:
-        """Time before which advancing changes nothing, having advanced just now."""
-        ...
-
-    def load(self) -> Load:
-        """Its state as far as it has advanced."""
-        ...
-
-    def cached_tokens(self, row: int) -> int:
-        """Leading prompt tokens of a request that it has in memory."""
-        ...
-
-    def could_start(self, row: int, generated: int) -> bool:
-        """Whether no other prompt is in its way, and a slot and memory are free."""
-        ...
-
-    def abandon(self) -> list[Carried]:
-        """Stop for ever; the requests that were here, in order of arrival."""
-        ...
-
-
-Make = Callable[[Scenario, Ledger], Replica]
-"""Makes the engine of one member's own scenario, on the ledger of all."""
+from evaluators.sim.run import Decision, Run
 
 
 class Members:
@@ -109,6 +22,7 @@ class Members:
         self, scenario: Scenario, fleet: Fleet, ledger: Ledger, make: Make
     ) -> None:
         self._ledger, self._make = ledger, make
+        self.prompt_tokens: list[int] = scenario.trace.prompt_tokens.tolist()
         self._scenarios = [
             replace(
                 scenario,
@@ -162,6 +76,12 @@ class Members:
             engine.resubmit(request, at_ps)
         else:
             engine.submit(request.row, at_ps)
+        self.changed(index)
+
+    def changed(self, index: int) -> None:
+        """Something was done to a replica that it did not do itself."""
+        engine = self.engines[index]
+        assert engine is not None
         self._quiet_ps[index] = min(self._quiet_ps[index], engine.quiet_until_ps())
         self._loads[index] = None
         if self.watches:
@@ -174,6 +94,10 @@ class Members:
         self.engines[index], self.bounds[index] = None, NEVER
         self._loads[index] = NO_LOAD
         return engine.abandon()
+
+    def note(self, decision: Decision) -> None:
+        """Record what happened to a request that was on no replica."""
+        self._all[0].record.decisions.append(decision)
 
     def restore(self, index: int, at_ps: int) -> None:
         """A replica is back, with nothing in its memory."""

@@ -1,32 +1,16 @@
 """What replicas reported, and what the router knows by itself: the views of a fleet."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from evaluators.fleet import ROLES, Fleet
 from evaluators.scenario import Scenario
+from evaluators.sim.cluster_replica import NO_LOAD, Carried, Load
 from evaluators.sim.panel import opaque_ids
 from evaluators.views import Ints
-from evaluators.views_replicas import Replicas, Request, read_only
+from evaluators.views_replicas import Movable, Replicas, Request, read_only
 from evaluators.workloads.trace import PS_PER_S
-
-
-class Load(NamedTuple):
-    """State of a replica between two steps, or within one as it began."""
-
-    running: int
-    waiting: int
-    queued_tokens: int
-    waiting_blocks: int
-    free_blocks: int
-    decoding: int
-    context_tokens: int
-    last_step_ps: int
-
-
-NO_LOAD = Load(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class Reports:
@@ -37,7 +21,9 @@ class Reports:
     answered, migrations) is as of now.
     """
 
-    def __init__(self, scenario: Scenario, fleet: Fleet) -> None:
+    def __init__(
+        self, scenario: Scenario, fleet: Fleet, arrived_ps: Sequence[int]
+    ) -> None:
         n = len(fleet.members)
         self.delay_ps = round(fleet.report_delay_s * PS_PER_S)
         self.at_ps = -1
@@ -47,7 +33,7 @@ class Reports:
         self._sent = [0] * n
         self._sent_tokens = [0] * n
         self._loads: Sequence[Load] = [NO_LOAD] * n
-        self._asker = _Requests(scenario)
+        self._asker = _Requests(scenario, arrived_ps)
         self._prompt_tokens: list[int] = scenario.trace.prompt_tokens.tolist()
         self._roles = [ROLES.index(member.role) for member in fleet.members]
         engines = [member.deployment for member in fleet.members]
@@ -103,12 +89,18 @@ class Reports:
         )
         return Replicas(read_only(ints, np.int64), read_only(floats, np.float64))
 
+    def movable(self, found: Sequence[tuple[int, Carried]]) -> Movable:
+        """View of decoding requests, each with its replica."""
+        return self._asker.movable(found)
+
 
 class _Requests:
     """Public facts of requests, as the router sees them."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, arrived_ps: Sequence[int]) -> None:
         trace = scenario.trace
+        self._arrived_ps = arrived_ps
+        self._block_tokens = scenario.deployment.block_tokens
         columns = (
             opaque_ids(len(trace)),
             trace.prompt_tokens,
@@ -129,6 +121,22 @@ class _Requests:
         arrived_s = arrived_ps / PS_PER_S
         floats = np.array((now_ps / PS_PER_S, arrived_s, arrived_s + self._ttft_s[row]))
         return Request(ints, floats)
+
+    def movable(self, found: Sequence[tuple[int, Carried]]) -> Movable:
+        rows = np.array([progress.row for _, progress in found])
+        generated = np.array([progress.generated for _, progress in found])
+        known = self._ints[rows].T
+        tokens = known[1] + generated - 1
+        ints = np.stack((
+            known[0],
+            [place for place, _ in found],
+            *known[1:3],
+            generated,
+            -(-tokens // self._block_tokens),
+            *known[4:6],
+        ))
+        arrived_s = [self._arrived_ps[row] / PS_PER_S for row in rows.tolist()]
+        return Movable(ints, np.array([arrived_s]))
 
 
 def _sessions(scenario: Scenario) -> Ints:

@@ -21,7 +21,7 @@ from evaluators.sim.hooks import Policy
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.panel import Panel
 from evaluators.sim.queue import FirstCome, Ranked
-from evaluators.sim.reference import simulate_plainly
+from evaluators.sim.reference import PlainEngine
 from evaluators.sim.run import Run
 from evaluators.sim.running import RunningSet, Step
 from evaluators.sim.scheduler import Scheduler
@@ -43,10 +43,13 @@ def simulate(scenario: Scenario, policy: object, *, eviction: object = None) -> 
     if eviction is None and covers(scenario, policy) and pays(scenario):
         return serve(scenario)
     hooks = Policy(policy)
+    cache = kv_cache(scenario, eviction)
+    engine: FastEngine | PlainEngine
     if hooks.schedule or hooks.ask == 0:
         skips = hooks.ask != 0
-        return simulate_plainly(scenario, policy, eviction=eviction, skips=skips)
-    engine = FastEngine(scenario, hooks, cache=kv_cache(scenario, eviction))
+        engine = PlainEngine(scenario, hooks, cache=cache, skips=skips)
+    else:
+        engine = FastEngine(scenario, hooks, cache=cache)
     engine.serve(Arrivals(scenario))
     return engine.result()
 
@@ -193,9 +196,9 @@ class FastEngine:
         if self._alarm.next_ps is not None:
             self._scheduler.dirty |= self._alarm.rings(running.now_ps)
         step = self._scheduler.next_step()
-        if not running.decodes.n and (step is None or not any(step)):
-            return self._stand(limit)
-        return self._skip(limit) if step is None else self._begin(step, limit)
+        if step is not None:
+            return self._begin(step, limit)
+        return self._skip(limit) if running.decodes.n else self._stand(limit)
 
     def _stand(self, limit: int) -> bool:
         """Nothing can run before memory that is kept or reserved comes free."""
@@ -206,6 +209,8 @@ class FastEngine:
     def _begin(self, step: Step, limit: int) -> bool:
         """Take a step whose memory is taken, or leave it pending beyond ``limit``."""
         running = self._running
+        if not (running.decodes.n or any(step)):
+            return self._stand(limit)
         duration = running.duration_ps(step)
         if running.now_ps + duration > limit:
             self._pending = Pending(running.now_ps + duration, step, (duration, 0))

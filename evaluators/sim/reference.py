@@ -132,7 +132,7 @@ class PlainEngine:
         """Time before which no request finishes, as things are; None when idle."""
         if self.pending is not None:
             return self.pending[0]
-        if self.running or self.waiting:
+        if self.running or (self.waiting and not self.stands):
             return self.now_ps + 1
         return max(self.now_ps, self._comes()) + 1 if self.arrivals else None
 
@@ -149,12 +149,26 @@ class PlainEngine:
         self._arrive()
         self._ask()
         work = self._form()
+        if not work and (self.kept or self.reserved):
+            return self._stand(limit)
         if not work:
             return self._wait(limit)
         if self.skips and limit == FOREVER:
             skip_equal_steps(self, work)
         duration = self.scenario.step_time.duration_ps(batch(work))
         return self._land(self._begins_ps() + duration, work, limit)
+
+    def _stand(self, limit: int) -> bool:
+        """Nothing can run before memory that is kept or reserved comes free."""
+        if not self.dirty and limit != FOREVER:
+            self.now_ps = limit
+        return self.dirty
+
+    @property
+    def stands(self) -> bool:
+        """Whether nothing runs, and nothing that waits can: memory is kept for others."""
+        is_kept = self.kept or self.reserved
+        return bool(is_kept and not (self.running or self.dirty or self.arrivals))
 
     def _begins_ps(self) -> int:
         """When a step that is formed by now may begin to compute."""
@@ -366,13 +380,13 @@ class PlainEngine:
         """A request past its prompt goes on elsewhere; its memory is free again."""
         self.running.remove(request)
         self._release(request)
-        self.dirty = True
+        request.decoding, self.dirty = False, True
 
     def let_go(self, row: int) -> None:
         """The memory of a kept request is free again."""
         self.kept.remove(row)
         self._release(self.requests[row])
-        self.dirty = True
+        self.requests[row].decoding, self.dirty = False, True
 
     def reserve(self, row: int, blocks: int) -> bool:
         """Keep so many blocks in all for a request to come; False if there are none."""

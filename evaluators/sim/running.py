@@ -36,6 +36,8 @@ class RunningSet:
     ``free`` counts the KV blocks that can be had, those of the ``cache`` that nobody
     holds included. ``finished`` are rows that ended, for the caller to clear.
     ``waiting_tokens`` and ``waiting_blocks`` are what waiting requests need to emit.
+    Requests ``leaving`` go on elsewhere after their next token: they end here, ``kept``
+    in memory until that is done. ``reserved`` are blocks of requests still to come.
     """
 
     def __init__(
@@ -47,6 +49,9 @@ class RunningSet:
         self.cache = cache
         self.finished: list[int] = []
         self._ended: list[int] = []
+        self.leaving: set[int] = set()
+        self.kept: dict[int, None] = {}
+        self.reserved: dict[int, int] = {}
         self.progress = Progress(scenario)
         self.clock = Clock(scenario.step_time, scenario.deployment)
         self.decodes = Decodes(n, scenario.deployment.block_tokens)
@@ -133,6 +138,58 @@ class RunningSet:
         self.ledger.preemptions[row] += 1
         self.record.decisions.append(Decision(self.now_ps, "preempt", row))
 
+    def leave(self, row: int) -> None:
+        """A request past its prompt goes on elsewhere; its memory is free again."""
+        if self.decodes.finish[row] >= 0:
+            self._stop_decoding(row)
+        self.paused.pop(row, None)
+        del self.rows[row]
+        self._release(row)
+        self.computed[row] = 0
+        self.tenants.finish(row)
+
+    def let_go(self, row: int) -> None:
+        """The memory of a kept request is free again."""
+        del self.kept[row]
+        self._release(row)
+        self.computed[row] = 0
+
+    def reserve(self, row: int, blocks: int) -> bool:
+        """Keep so many blocks in all for a request to come; False if there are none."""
+        had = self.reserved.get(row)
+        more = blocks - (had or 0)
+        full = len(self.rows) + len(self.reserved) >= self.deployment.max_running
+        if more > self.free or (had is None and full):
+            return False
+        if self.cache is not None:
+            if had is None:
+                self.cache.admit(row, self.cache.hits(row, 1)[0], self.now_ps)
+            self.cache.grow(row, more, self.now_ps)
+        self.reserved[row] = blocks
+        self.free -= more
+        self.least_free = min(self.least_free, self.free)
+        return True
+
+    def cancel(self, row: int) -> None:
+        """A request for which memory was reserved does not come."""
+        blocks = self.reserved.pop(row)
+        self.free += blocks
+        if self.cache is not None:
+            self.cache.cancel(row, blocks)
+
+    def join(self, row: int, generated: int, last_token_ps: int) -> None:
+        """A request whose KV came from elsewhere goes on, in what was reserved."""
+        del self.reserved[row]
+        self.goal[row] += generated - self.generated[row]
+        self.generated[row] = generated
+        self.computed[row] = self.goal[row] - 1
+        self.last_token_ps[row] = last_token_ps
+        self.rows[row] = self.paused[row] = None
+        self.tenants.wait(row)
+        self.tenants.run(row)
+        if self.cache is not None:
+            self.cache.fill(row, self.computed[row], self.now_ps)
+
     def pause(self, row: int) -> None:
         """A decoding request gets no token in the next step."""
         self._stop_decoding(row)
@@ -167,9 +224,14 @@ class RunningSet:
             rows = [row for row in self.rows if row in ended]
         for row in rows:
             del self.rows[row]
-            self._release(row)
             self.tenants.finish(row)
-            self.ledger.finished_ps[row] = self.now_ps
+            leaves = row in self.leaving and self.generated[row] < self.output[row]
+            self.leaving.discard(row)
+            if leaves:
+                self.kept[row] = None
+            else:
+                self._release(row)
+                self.ledger.finished_ps[row] = self.now_ps
         self.finished += rows
         self._ended = []
 
@@ -290,7 +352,7 @@ class RunningSet:
         self.generated[row] += 1
         self.goal[row] += 1
         self.tenants.emit(row)
-        if self.generated[row] == self.output[row]:
+        if self.generated[row] == self.output[row] or row in self.leaving:
             self._ended.append(row)
             return True
         self._start_decoding(row)

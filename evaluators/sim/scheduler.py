@@ -31,7 +31,9 @@ class Scheduler:
     @property
     def has_slot(self) -> bool:
         """Whether another request may run."""
-        return len(self._running.rows) < self._deployment.max_running
+        running = self._running
+        taken = len(running.rows) + len(running.reserved)
+        return taken < self._deployment.max_running
 
     def next_step(self) -> Step | None:
         """The next step, its memory taken; None if it is decode-only, nothing taken."""

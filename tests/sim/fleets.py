@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from evaluators.calibration.copy_curve import CopyCurve
 from evaluators.fleet import Fleet, Loss, Member
 from evaluators.scenario import Scenario
 from evaluators.workloads.prefixes import Sessions
@@ -21,12 +22,19 @@ def fuzzed_fleet(seed: int) -> Scenario:
         scenario = with_sessions(scenario, rng)
     same = rng.random() < 0.5
     members = tuple(member(scenario, rng, same) for _ in range(rng.integers(1, 5)))
+    gone = losses(len(members), rng) if rng.random() < 0.5 else ()
+    if len(members) > 2 and rng.random() < 0.5:
+        members, gone = with_roles(members, rng), tuple(x for x in gone if x.back_s)
+    moves = rng.random() < 0.6 or members[0].role != "mixed"
     fleet = Fleet(
         members,
         report_delay_s=float(rng.choice([0, 0, 50, 3000])) / PS_PER_S,
         probe_s=float(rng.choice([0, 1, 100])) / PS_PER_S,
-        losses=losses(len(members), rng) if rng.random() < 0.5 else (),
+        losses=gone,
         rule=str(rng.choice(["round_robin", "least_outstanding"])),
+        wire=fuzzed_wire(rng) if moves else None,
+        kv_bytes=int(rng.integers(1, 4)),
+        contiguous=bool(rng.random() < 0.5),
     )
     first = members[0]
     return replace(
@@ -51,6 +59,21 @@ def member(scenario, rng, same) -> Member:
         ),
         fuzzed_step_time(rng),
     )
+
+
+def with_roles(members, rng) -> tuple[Member, ...]:
+    """The same where some only compute prompts, and others the rest."""
+    roles = ["prefill", "decode", *rng.choice(["prefill", "decode", "mixed"], 2)]
+    return tuple(
+        replace(each, role=str(role))
+        for each, role in zip(members, roles, strict=False)
+    )
+
+
+def fuzzed_wire(rng) -> CopyCurve:
+    """A wire that takes from nothing to many steps for a request's KV."""
+    launch, more = int(rng.integers(1, 60)), int(rng.choice([1, 30, 2000]))
+    return CopyCurve("fuzzed", "assumed", "tests", ((0, launch), (100, launch + more)))
 
 
 def losses(n, rng) -> tuple[Loss, ...]:
@@ -97,4 +120,16 @@ def fuzzed_router(seed: int) -> type:
         order = np.argsort(np.where(usable, total, np.inf), kind="stable")
         return order[0] if probes == 1 else np.tile(order, 3)[:probes]
 
-    return type("FuzzedRouter", (), {"route": route})
+    def migrate(self, requests, replicas):
+        key = requests.id % 5 + requests.generated_tokens + requests.blocks_held
+        rows = np.flatnonzero(key % 3 == rng_of_three)
+        target = (requests.id[rows] + replicas.free_blocks.sum()) % len(replicas)
+        return np.stack([rows, target], axis=1)
+
+    rng_of_three, hooks = int(rng.integers(3)), {"route": route}
+    if rng.random() < 0.6:
+        hooks["migrate"] = migrate
+        hooks["migrate_every_s"] = float(rng.choice([20, 400, 5000])) / PS_PER_S
+        if rng.random() < 0.3:
+            del hooks["route"]
+    return type("FuzzedRouter", (), hooks)
