@@ -151,7 +151,7 @@ class FastEngine:
 
     @property
     def stands(self) -> bool:
-        """Whether nothing runs, and nothing that waits can: memory is kept for others."""
+        """Whether nothing can run, as memory is kept for others."""
         running, scheduler = self._running, self._scheduler
         is_kept = running.kept or running.reserved
         return bool(is_kept and not (running.rows or scheduler.dirty or self._arrivals))

@@ -166,7 +166,7 @@ class PlainEngine:
 
     @property
     def stands(self) -> bool:
-        """Whether nothing runs, and nothing that waits can: memory is kept for others."""
+        """Whether nothing can run, as memory is kept for others."""
         is_kept = self.kept or self.reserved
         return bool(is_kept and not (self.running or self.dirty or self.arrivals))
 

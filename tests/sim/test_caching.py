@@ -84,7 +84,7 @@ def test_the_engines_agree_on_what_a_policy_evicts():
         built_in = ended(simulate, scenario, policy)
         hits += int((one.hit_tokens != built_in.hit_tokens).sum())
     assert asked > 1000
-    assert hits > 30
+    assert hits > 20
 
 
 def sharing(requests, chains, **deployment):
