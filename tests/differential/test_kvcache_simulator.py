@@ -23,6 +23,9 @@ pytestmark = [
 ]
 
 BLOCK_TOKENS = 512
+WITHIN = {"fifo": 0.005, "lru": 1e-9, "optimal": 1e-9}
+"""How far shares may differ: of blocks that came together, their FIFO drops the first
+of a prompt first, ours the last."""
 
 
 def recorded(name):
@@ -37,7 +40,7 @@ def test_both_find_the_same_tokens(name, tmp_path):
     trace = tmp_path / "trace.jsonl"
     sized = ({**row, "block_size": BLOCK_TOKENS} for row in rows)
     trace.write_text("".join(json.dumps(row) + "\n" for row in sized))
-    asked = [f"{rule}:{n}" for rule in ("fifo", "lru", "optimal") for n in sizes]
+    asked = [f"{rule}:{n}" for rule in WITHIN for n in sizes]
     theirs = answer(PYTHON, "kvcache_simulator.py", trace, *asked)
 
     lists = [row["hash_ids"] for row in rows]
@@ -53,4 +56,4 @@ def test_both_find_the_same_tokens(name, tmp_path):
         hits = RULES[rule](chains, int(n_blocks))
         share = hit_share(chains, hits, np.array(tokens))[1]
         found, total = theirs[pair]
-        assert share == pytest.approx(found / total, abs=0.005), pair
+        assert share == pytest.approx(found / total, abs=WITHIN[rule]), pair
