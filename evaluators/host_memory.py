@@ -52,6 +52,13 @@ class HostMemory:
     below: tuple[Tier, ...] = ()
 
     @property
+    def block_copy_ps(self) -> float:
+        """Picoseconds to move a block within a run as long as they come."""
+        run_bytes = self.group_blocks * self.block_bytes
+        copy_ps = self.curve.copy_ps(-(-run_bytes // self.run_copies))
+        return self.run_copies * copy_ps / self.group_blocks
+
+    @property
     def curves(self) -> tuple[CopyCurve, ...]:
         """Curves of all links, from the GPU down."""
         return (self.curve, *(tier.curve for tier in self.below))

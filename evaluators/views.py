@@ -61,6 +61,8 @@ ENGINE_CONSTANTS = (
     Column("max_running", "most requests that may run at once"),
     Column("max_step_tokens", "most tokens a step may compute"),
     Column("prediction_error", "standard deviation of log(predicted / true output)"),
+    Column("host_blocks", "KV blocks that host memory holds for preempted requests"),
+    Column("host_copy_s", "time to move a KV block to host memory, or back"),
 )
 TENANT_COLUMNS = (
     Column("prompt_tokens_served", "prompt tokens computed for the tenant so far"),
@@ -261,6 +263,8 @@ class Engine:
             self.max_running,
             self.max_step_tokens,
             self.prediction_error,
+            self.host_blocks,
+            self.host_copy_s,
         ) = facts.numbers
 
     def __getattr__(self, name: str) -> Columns:

@@ -18,7 +18,9 @@ from evaluators.views import (
 )
 from evaluators.workloads.trace import Trace
 
-FACTS = EngineFacts(np.array([1000.0, 16.0, 8.0, 512.0, 0.3]), np.ones((3, 2)))
+FACTS = EngineFacts(
+    np.array([1000.0, 16.0, 8.0, 512.0, 0.3, 0.0, 0.0]), np.ones((3, 2))
+)
 HONEST = '''"""Shortest first."""
 
 

@@ -5,6 +5,8 @@ import pytest
 from adrs import exams, settings
 from evaluators.calibration.shapes import MODELS
 from evaluators.host_memory import host_memory
+from evaluators.sim.engine import simulate
+from tests.problems.builders import synthetic
 
 
 def service(*overrides):
@@ -44,3 +46,16 @@ def test_sixty_gigabytes_hold_half_a_million_tokens_of_llama():
 def test_host_memory_that_cannot_be_is_refused(gigabytes, curve, says):
     with pytest.raises(ValueError, match=says):
         host_memory(MODELS["llama-3.1-8b"], 16, gigabytes=gigabytes, curve=curve)
+
+
+def test_a_policy_is_told_what_moving_a_block_takes():
+    class Witness:
+        def token_budget(self, engine):
+            self.seen = engine.host_blocks, engine.host_copy_s
+            return engine.max_step_tokens
+
+    host = host_memory(MODELS["llama-3.1-8b"], 16, gigabytes=60, curve="pcie4_x16")
+    for memory, expected in ((host, (host.blocks, 64 * 3.81e-6)), (None, (0, 0))):
+        policy = Witness()
+        simulate(synthetic(1.0, n=5, host_memory=memory), policy)
+        assert policy.seen == pytest.approx(expected, rel=1e-3)

@@ -163,6 +163,8 @@ def _facts(scenario: Scenario) -> EngineFacts:
         d.max_running,
         d.max_step_tokens,
         scenario.prediction_error,
+        d.host_memory.blocks if d.host_memory else 0,
+        d.host_memory.block_copy_ps / PS_PER_S if d.host_memory else 0,
     ]
     classes = [[c.ttft_s, c.tpot_s, c.gap_s] for c in scenario.classes]
     columns = np.array(classes, dtype=np.float64).T.copy()

@@ -8,7 +8,7 @@ from evaluators.sim.hooks import Policy
 
 
 def engine(draws: np.random.Generator, n: int) -> views.Engine:
-    constants = np.array([1000.0, 16.0, 64.0, 2048.0, 0.5])
+    constants = np.array([1000.0, 16.0, 64.0, 2048.0, 0.5, 0.0, 0.0])
     classes = np.array([[1.0, 10.0], [0.05, 0.2], [0.1, 1.0]])
     scalars = np.array([50.0, 300.0, n, n, n // 2, 9000.0, 0.02])
     tenants = draws.integers(0, 90, (len(views.TENANT_COLUMNS), 3))
