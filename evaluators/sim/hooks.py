@@ -1,5 +1,6 @@
 """The questions that one engine asks a scheduling policy, and the checks of answers."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -161,7 +162,8 @@ class Policy:
         keys = None
         if key and waiting is not None:
             keys = checked_keys(next(left), len(waiting), "admit_key")
-            self.holds_back = self.holds_back or bool((keys == np.inf).any())
+            if not self.holds_back and not is_finite(keys):
+                self.holds_back = bool((keys == np.inf).any())
         return Admission(
             keys,
             checked_count(next(left), "token_budget") if budget else None,
@@ -198,6 +200,14 @@ class Policy:
             ) from error
 
 
+def is_finite(values: Floats) -> bool:
+    """Whether no value is nan or infinite; may say no of very large ones, too.
+
+    One product, as the usual tests cost more than all else of a small question.
+    """
+    return math.isfinite(values.dot(values))
+
+
 def checked_keys(keys: object, rows: int, hook: str) -> Floats:
     """``keys`` as float64 of shape (rows,); raises ``PolicyError`` "decision"."""
     array = numbers(keys, hook)
@@ -206,7 +216,7 @@ def checked_keys(keys: object, rows: int, hook: str) -> Floats:
             "decision", f"{hook} returned shape {array.shape}; expected ({rows},)"
         )
     values = array.astype(np.float64)
-    if np.isnan(values).any():
+    if not is_finite(values) and np.isnan(values).any():
         row = int(np.flatnonzero(np.isnan(values))[0])
         raise PolicyError("decision", f"{hook} returned nan for row {row} of {rows}")
     return values

@@ -95,7 +95,7 @@ class Panel:
             levels = self._priorities.at(now_ps)[: columns.shape[1]]
             columns[-1, : len(levels)] = levels
         columns.flags.writeable = False
-        return Engine(self._facts, np.array(scalars, dtype=np.float64), columns)
+        return Engine(self._facts, list(map(float, scalars)), columns)
 
 
 def n_tenants(scenario: Scenario) -> int:
