@@ -9,8 +9,10 @@ from typing import NamedTuple
 import pytest
 
 from evaluators.load import load_policy
+from evaluators.sim.compiled.serve import serve
 from evaluators.sim.evict import HOOKS as EVICTION_HOOKS
 from evaluators.sim.hooks import HOOKS
+from evaluators.sim.run import Run
 from tests.differential.decisions import (
     Steps,
     fast,
@@ -91,6 +93,16 @@ def theirs(tmp_path_factory) -> dict[Case, Steps]:
     return dict(zip(cases, answers("driver", map(to_json, jobs), folder), strict=True))
 
 
+def agrees(run: Run, steps: Steps) -> None:
+    """The run has vLLM's decisions, finishes and tokens found."""
+    decisions, ends, hits = happened(steps)
+    assert sorted(run.decisions) == decisions
+    assert run.iterations == len(steps)
+    assert dict(enumerate(run.finished_ps.tolist())) == ends
+    assert {row: int(run.hit_tokens[row]) for row in hits} == hits
+    assert run.hit_tokens.sum() == sum(hits.values())
+
+
 @EACH
 def test_the_plain_engine_decides_as_vllm_does_in_every_step(theirs, case):
     steps = theirs[case]
@@ -104,13 +116,15 @@ def test_the_plain_engine_decides_as_vllm_does_in_every_step(theirs, case):
 
 @EACH
 def test_the_fast_engine_decides_as_vllm_does(theirs, case):
-    run, steps = fast(served(case), *policies(case)), theirs[case]
-    decisions, ends, hits = happened(steps)
-    assert sorted(run.decisions) == decisions
-    assert run.iterations == len(steps)
-    assert dict(enumerate(run.finished_ps.tolist())) == ends
-    assert {row: int(run.hit_tokens[row]) for row in hits} == hits
-    assert run.hit_tokens.sum() == sum(hits.values())
+    agrees(fast(served(case), *policies(case)), theirs[case])
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.policy == "none" and c.cache in {"", "own"}], ids=str
+)
+def test_the_machine_code_decides_as_vllm_does(theirs, case):
+    pytest.importorskip("numba")
+    agrees(serve(served(case)), theirs[case])
 
 
 def test_the_comparison_notices_another_policy(theirs):

@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from heapq import nsmallest
 
+import numpy as np
 from vllm.v1.core.block_pool import BlockPool
 from vllm.v1.core.kv_cache_utils import FreeKVCacheBlockQueue, KVCacheBlock
 from vllm.v1.request import Request
@@ -81,18 +83,19 @@ class BlockPolicy(Evictions):
             self._evictor.accessed(content, now_ps, is_hit=False)
         history.last_used_ps, history.owner = now_ps, self.leaving
 
-    def victim(self, free: list[KVCacheBlock]) -> KVCacheBlock:
-        """The free block of the lowest value, the first of equals; all are full."""
+    def victims(self, free: list[KVCacheBlock], n: int) -> list[KVCacheBlock]:
+        """The free blocks of the lowest values, the first of equals; all are full."""
         histories = [self._histories[block.block_id] for block in free]
         new = [i for i, history in enumerate(histories) if history.value is None]
         if new:
             children = self._children()
             facts = [self._facts(free[i], histories[i], children) for i in new]
-            values = self._evictor.values(facts, self._time.now_ps)
+            columns = np.array(facts, dtype=np.int64).T
+            values = self._evictor.values(columns, self._time.now_ps)
             for i, value in zip(new, values, strict=True):
                 histories[i].value = value
         ranked = [(history.value, i) for i, history in enumerate(histories)]
-        return free[min(ranked)[1]]
+        return [free[i] for _, i in nsmallest(n, ranked)]
 
     def _facts(
         self, block: KVCacheBlock, history: History, children: Mapping[int, int]
@@ -134,18 +137,19 @@ class ValuedQueue(FreeKVCacheBlockQueue):
 
     def popleft_n(self, n: int) -> list[KVCacheBlock]:
         """So many blocks to be used for something else."""
-        return [self._pop() for _ in range(n)]
+        blocks: list[KVCacheBlock] = []
+        head = self.fake_free_list_head
+        while len(blocks) < n and head.next_free_block.block_hash is None:
+            blocks.append(self.popleft())
+        if len(blocks) < n:
+            free = self.get_all_free_blocks()
+            for block in self._policy.victims(free, n - len(blocks)):
+                self.remove(block)
+                blocks.append(block)
+        return blocks
 
     def append_n(self, blocks: list[KVCacheBlock]) -> None:
         """Full blocks that nobody holds any more join at the end."""
         super().append_n(blocks)
         for block in blocks:
             self._policy.released(block)
-
-    def _pop(self) -> KVCacheBlock:
-        block = self.fake_free_list_head.next_free_block
-        assert block is not None
-        if block.block_hash is not None:
-            block = self._policy.victim(self.get_all_free_blocks())
-        self.remove(block)
-        return block
