@@ -12,7 +12,7 @@ from tests.problems.builders import synthetic
 def service(*overrides):
     typed = ("deployment=h100_llama31_8b_tight_swap", *overrides)
     composed = settings.settings("evolve", settings.Arguments((), typed))
-    return exams._service(composed.deployment, composed.problem)
+    return exams.service(composed.deployment, composed.problem)
 
 
 def test_a_deployment_with_host_memory_says_whose_copy_times_it_assumes():
