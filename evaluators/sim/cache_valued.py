@@ -90,7 +90,8 @@ class ValuedCache(PrefixCache):
             self._parent[block], self._is_new[block] = parent, True
             if parent is not None:
                 self._children[parent] = self._children.get(parent, 0) + 1
-            self._unpark(contents[depth])
+            if self._parked:
+                self._unpark(contents[depth])
 
     def let_go(self, row: int, tokens: int, blocks: list[int], now_ps: int) -> None:
         """Value what came free at the next eviction."""
@@ -136,7 +137,8 @@ class ValuedCache(PrefixCache):
         self._children[parent] -= 1
         if not self._children[parent]:
             del self._children[parent]
-            self._unpark(parent)
+            if self._parked:
+                self._unpark(parent)
 
     def _drop_lowest(self, most: int, now_ps: int) -> int:
         """Drop up to ``most`` ranked blocks; how many could be dropped."""
