@@ -2,6 +2,7 @@
 
 from evaluators.companions import companion
 from evaluators.scenario import Scenario
+from evaluators.sim import handover
 from evaluators.sim.cache import Cache
 from evaluators.sim.cluster_replica import Carried, Load, Replica
 from evaluators.sim.engine import FastEngine, kv_cache
@@ -47,12 +48,12 @@ class FastReplica(FastEngine):
     @property
     def peak_blocks(self) -> int:
         """Most KV blocks that were in use."""
-        return self._deployment.kv_blocks - self._running.least_free
+        return self._deployment.kv_blocks - self._running.memory.least_free
 
     @property
     def held_blocks(self) -> int:
         """KV blocks in use."""
-        return self._deployment.kv_blocks - self._running.free
+        return self._deployment.kv_blocks - self._running.memory.free
 
     def resubmit(self, request: Carried, at_ps: int) -> None:
         """See ``Replica``."""
@@ -60,7 +61,7 @@ class FastReplica(FastEngine):
         running.goal[row] += request.generated - running.generated[row]
         running.generated[row] = request.generated
         running.last_token_ps[row] = request.last_token_ps
-        blocks = running.blocks(running.goal[row])
+        blocks = running.memory.blocks(running.goal[row])
         running.panel.update(row, request.generated, blocks, request.last_token_ps)
         self.submit(row, at_ps)
 
@@ -72,7 +73,7 @@ class FastReplica(FastEngine):
         for _, row in self._arrivals:
             waiting += 1
             tokens += running.goal[row]
-            blocks += running.blocks(running.goal[row])
+            blocks += running.memory.blocks(running.goal[row])
         for row in running.partials:
             tokens += running.goal[row] - running.computed[row]
         context = decodes.computed_tokens()
@@ -83,7 +84,7 @@ class FastReplica(FastEngine):
             waiting,
             tokens,
             blocks,
-            running.free,
+            running.memory.free,
             decodes.n + len(running.paused),
             context,
             running.last_step_ps,
@@ -122,21 +123,21 @@ class FastReplica(FastEngine):
 
     def reserve(self, row: int, blocks: int) -> bool:
         """See ``Replica``."""
-        return self._running.reserve(row, blocks)
+        return handover.reserve(self._running, row, blocks)
 
     def cancel(self, row: int) -> None:
         """See ``Replica``."""
-        self._running.cancel(row)
+        self._running.memory.cancel(row)
         self._scheduler.dirty = True
 
     def take(self, row: int) -> None:
         """See ``Replica``."""
-        self._running.leave(row)
+        handover.leave(self._running, row)
         self._scheduler.dirty = True
 
     def let_go(self, row: int) -> None:
         """See ``Replica``."""
-        self._running.let_go(row)
+        handover.let_go(self._running, row)
         self._scheduler.dirty = True
 
     def give(self, request: Carried, at_ps: int) -> None:
@@ -144,14 +145,14 @@ class FastReplica(FastEngine):
         row, running = request.row, self._running
         if self._pending is None:
             running.now_ps = max(running.now_ps, at_ps)
-        running.join(*request)
+        handover.join(running, *request)
         self._panel.show(row, self.ledger.arrived_ps[row])
-        blocks = running.blocks(running.goal[row])
+        blocks = running.memory.blocks(running.goal[row])
         running.panel.update(row, request.generated, blocks, request.last_token_ps)
 
     def cached_tokens(self, row: int) -> int:
         """See ``Replica``."""
-        cache = self._running.cache
+        cache = self._running.memory.cache
         if cache is None:
             return 0
         prompt = int(self._prompt_tokens[row])
@@ -163,16 +164,16 @@ class FastReplica(FastEngine):
         if scheduler.queue.members or self._arrivals or running.partials:
             return False
         goal = int(self._prompt_tokens[row]) + generated
-        hit, idle = running.cache.hits(row, goal) if running.cache else (0, 0)
-        need = running.blocks(goal) - hit + idle
-        return scheduler.has_slot and need <= running.free
+        hit, idle = running.memory.hits(row, goal)
+        need = running.memory.blocks(goal) - hit + idle
+        return scheduler.has_slot and need <= running.memory.free
 
     def abandon(self) -> list[Carried]:
         """See ``Replica``."""
         running = self._running
         rows = [*running.rows, *running.kept]
         for row in rows:
-            running.drop(row)
+            handover.drop(running, row)
         rows += [*self._scheduler.queue.members, *(row for _, row in self._arrivals)]
         arrived = self.ledger.arrived_ps
         return [

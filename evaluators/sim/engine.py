@@ -23,8 +23,9 @@ from evaluators.sim.panel import Panel
 from evaluators.sim.queue import FirstCome, Ranked
 from evaluators.sim.reference import PlainEngine
 from evaluators.sim.run import Run
-from evaluators.sim.running import RunningSet, Step
+from evaluators.sim.running import RunningSet
 from evaluators.sim.scheduler import Scheduler
+from evaluators.sim.step import Step
 from evaluators.sim.swapping import simulate_with_host
 from evaluators.workloads.trace import FOREVER_PS as FOREVER
 
@@ -122,7 +123,7 @@ class FastEngine:
     @property
     def questions(self) -> int:
         """Questions to the policies of this engine."""
-        cache = self._running.cache
+        cache = self._running.memory.cache
         return self._policy.questions + (cache.questions if cache else 0)
 
     def earliest_finish_ps(self) -> int | None:
@@ -145,7 +146,7 @@ class FastEngine:
             return pending.ends_ps
         decodes = running.decodes
         left = decodes.next_finish() - decodes.step
-        if decodes.blocks_over(left) - decodes.blocks_next() > running.free:
+        if decodes.blocks_over(left) - decodes.blocks_next() > running.memory.free:
             return pending.ends_ps
         return running.now_ps + total_ps(left, *pending.durations)
 
@@ -153,7 +154,7 @@ class FastEngine:
     def stands(self) -> bool:
         """Whether nothing can run, as memory is kept for others."""
         running, scheduler = self._running, self._scheduler
-        is_kept = running.kept or running.reserved
+        is_kept = running.kept or running.memory.reserved
         return bool(is_kept and not (running.rows or scheduler.dirty or self._arrivals))
 
     def result(self) -> Run:
@@ -162,14 +163,14 @@ class FastEngine:
         return self.ledger.run(
             [running.record],
             questions=self.questions,
-            peak_blocks=total - running.least_free,
-            end_blocks=total - running.free,
+            peak_blocks=total - running.memory.least_free,
+            end_blocks=total - running.memory.free,
         )
 
     # -- from event to event ----------------------------------------------------------
 
     def _found(self, row: int) -> int:
-        cache, goal = self._running.cache, self._running.goal[row]
+        cache, goal = self._running.memory.cache, self._running.goal[row]
         hits = cache.hits(row, goal).blocks if cache else 0
         return hits * self._deployment.block_tokens
 
@@ -252,13 +253,13 @@ class FastEngine:
             ends, steps = within > 0, min(steps, max(1, within))
         taken = self._scheduler.taken
         blocks = decodes.blocks_over(steps) - taken
-        most = running.unasked_blocks
+        most = running.memory.unasked
         if blocks > most:
             steps = decodes.steps_within(most + taken)
             if steps == 0:
                 return self._begin(self._scheduler.walk(), limit)
             blocks = decodes.blocks_over(steps) - taken
-        running.take_blocks(blocks)
+        running.memory.take(blocks, running.now_ps)
         self._scheduler.taken = 0
         if not ends:
             ends_ps = running.now_ps + durations[0]
@@ -273,7 +274,7 @@ class FastEngine:
         An eviction takes as much from what it finds as from what is free, unless
         another block holds the same.
         """
-        cache = self._running.cache
+        cache = self._running.memory.cache
         if cache and cache.has_copies and self._scheduler.queue.members:
             return 1
         return steps

@@ -1,29 +1,19 @@
 """Requests that hold KV memory, how far they are, and what a step does to them."""
 
-from typing import NamedTuple
-
 from evaluators.scenario import Scenario
 from evaluators.sim.cache import Cache
 from evaluators.sim.clock import Clock
 from evaluators.sim.decodes import Decodes
+from evaluators.sim.kv_memory import KvMemory
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.panel import Panel, n_tenants
 from evaluators.sim.progress import Progress
 from evaluators.sim.recorder import Recorder
 from evaluators.sim.run import Decision
+from evaluators.sim.step import Step
 from evaluators.sim.tenants import Tenants
 from evaluators.views import Engine, Running
 from evaluators.workloads.trace import PS_PER_S
-
-
-class Step(NamedTuple):
-    """What a step does beyond one token for each decoding request.
-
-    ``chunks`` are (row, prompt tokens), ``woken`` paused requests that emit again.
-    """
-
-    chunks: list[tuple[int, int]]
-    woken: list[int]
 
 
 class RunningSet:
@@ -33,11 +23,10 @@ class RunningSet:
     a token in every step), ``partials`` (prefill not done) and ``paused`` (past its
     prefill, but without a token in the last step). ``goal`` is the number of computed
     tokens at which a request emits next; it is current for rows outside ``decodes``.
-    ``free`` counts the KV blocks that can be had, those of the ``cache`` that nobody
-    holds included. ``finished`` are rows that ended, for the caller to clear.
+    ``finished`` are rows that ended, for the caller to clear.
     ``waiting_tokens`` and ``waiting_blocks`` are what waiting requests need to emit.
     Requests ``leaving`` go on elsewhere after their next token: they end here, ``kept``
-    in memory until that is done. ``reserved`` are blocks of requests still to come.
+    in memory until that is done.
     """
 
     def __init__(
@@ -46,12 +35,11 @@ class RunningSet:
         trace, n = scenario.trace, len(scenario.trace)
         self.deployment = scenario.deployment
         self.panel, self.record, self.ledger = panel, Recorder(), ledger
-        self.cache = cache
+        self.memory = KvMemory(scenario.deployment, cache)
         self.finished: list[int] = []
         self._ended: list[int] = []
         self.leaving: set[int] = set()
         self.kept: dict[int, None] = {}
-        self.reserved: dict[int, int] = {}
         self.progress = Progress(scenario)
         self.clock = Clock(scenario.step_time, scenario.deployment)
         self.decodes = Decodes(n, scenario.deployment.block_tokens)
@@ -67,11 +55,6 @@ class RunningSet:
         self._segment_start = [0] * n
         self.now_ps = self.last_step_ps = 0
         self.waiting_tokens = self.waiting_blocks = 0
-        self.free = self.least_free = scenario.deployment.kv_blocks
-
-    def blocks(self, tokens: int) -> int:
-        """KV blocks that hold so many tokens."""
-        return -(-tokens // self.deployment.block_tokens)
 
     def computed_tokens(self, row: int) -> int:
         """Computed tokens of a running request."""
@@ -79,25 +62,19 @@ class RunningSet:
             return self.decodes.computed(row)
         return self.computed[row]
 
-    @property
-    def unasked_blocks(self) -> int:
-        """Blocks that can be had without asking a policy what to evict for them."""
-        cache = self.cache
-        return cache.unfilled if cache is not None and cache.decides else self.free
-
     # -- membership --------------------------------------------------------------
 
     def wait(self, row: int) -> None:
         """A request arrives."""
         self.tenants.wait(row)
         self.waiting_tokens += self.goal[row]
-        self.waiting_blocks += self.blocks(self.goal[row])
+        self.waiting_blocks += self.memory.blocks(self.goal[row])
 
     def admit(self, row: int) -> None:
         """A waiting request joins; it holds no memory before its first chunk."""
         now = self.now_ps
         self.waiting_tokens -= self.goal[row]
-        self.waiting_blocks -= self.blocks(self.goal[row])
+        self.waiting_blocks -= self.memory.blocks(self.goal[row])
         self.rows[row] = self.partials[row] = None
         self.tenants.run(row)
         if self.ledger.admitted_ps[row] < 0:
@@ -106,9 +83,7 @@ class RunningSet:
 
     def reuse(self, row: int, n_hit: int) -> None:
         """A request that joins starts after so many blocks found in the cache."""
-        assert self.cache is not None
-        self.cache.admit(row, n_hit, self.now_ps)
-        self.free = self.cache.free
+        self.memory.reuse(row, n_hit, self.now_ps)
         tokens = n_hit * self.deployment.block_tokens
         self.computed[row] = tokens
         self.ledger.hit_tokens[row] += tokens
@@ -116,7 +91,7 @@ class RunningSet:
     def preempt(self, row: int) -> None:
         """A request leaves with its memory freed, to be recomputed; see ``panel``."""
         if self.decodes.finish[row] >= 0:
-            self._stop_decoding(row)
+            self.stop_decoding(row)
         self.partials.pop(row, None)
         self.paused.pop(row, None)
         self.rows.pop(row, None)
@@ -125,77 +100,17 @@ class RunningSet:
         self.tenants.preempt(row)
         self.ledger.preemptions[row] += 1
         self.record.decisions.append(Decision(self.now_ps, "preempt", row))
-        needed = self.blocks(self.goal[row])
+        needed = self.memory.blocks(self.goal[row])
         self.waiting_tokens += self.goal[row]
         self.waiting_blocks += needed
         last = self.last_token_ps[row]
         self.panel.update(row, self.generated[row], needed, last)
 
-    def drop(self, row: int) -> None:
-        """A running request is lost with the engine, which takes no step any more."""
-        if self.decodes.finish[row] >= 0:
-            self._stop_decoding(row)
-        self.ledger.preemptions[row] += 1
-        self.record.decisions.append(Decision(self.now_ps, "preempt", row))
+    def _release(self, row: int) -> None:
+        self.memory.release(row, self.computed[row], self.now_ps)
 
-    def leave(self, row: int) -> None:
-        """A request past its prompt goes on elsewhere; its memory is free again."""
-        if self.decodes.finish[row] >= 0:
-            self._stop_decoding(row)
-        self.paused.pop(row, None)
-        del self.rows[row]
-        self._release(row)
-        self.computed[row] = 0
-        self.tenants.finish(row)
-
-    def let_go(self, row: int) -> None:
-        """The memory of a kept request is free again."""
-        del self.kept[row]
-        self._release(row)
-        self.computed[row] = 0
-
-    def reserve(self, row: int, blocks: int) -> bool:
-        """Keep so many blocks in all for a request to come; False if there are none."""
-        had = self.reserved.get(row)
-        more = blocks - (had or 0)
-        full = len(self.rows) + len(self.reserved) >= self.deployment.max_running
-        if more > self.free or (had is None and full):
-            return False
-        if self.cache is not None:
-            if had is None:
-                self.cache.admit(row, self.cache.hits(row, 1)[0], self.now_ps)
-            self.cache.grow(row, more, self.now_ps)
-        self.reserved[row] = blocks
-        self.free -= more
-        self.least_free = min(self.least_free, self.free)
-        return True
-
-    def cancel(self, row: int) -> None:
-        """A request for which memory was reserved does not come."""
-        blocks = self.reserved.pop(row)
-        self.free += blocks
-        if self.cache is not None:
-            self.cache.cancel(row, blocks)
-
-    def join(self, row: int, generated: int, last_token_ps: int) -> None:
-        """A request whose KV came from elsewhere goes on, in what was reserved."""
-        del self.reserved[row]
-        self.goal[row] += generated - self.generated[row]
-        self.generated[row] = generated
-        self.computed[row] = self.goal[row] - 1
-        self.last_token_ps[row] = last_token_ps
-        self.rows[row] = self.paused[row] = None
-        self.tenants.wait(row)
-        self.tenants.run(row)
-        if self.cache is not None:
-            self.cache.fill(row, self.computed[row], self.now_ps)
-
-    def pause(self, row: int) -> None:
-        """A decoding request gets no token in the next step."""
-        self._stop_decoding(row)
-        self.paused[row] = None
-
-    def _stop_decoding(self, row: int) -> None:
+    def stop_decoding(self, row: int) -> None:
+        """A decoding request leaves the aggregates, its progress noted."""
         decodes = self.decodes
         left = decodes.remaining(row)
         self.generated[row] = self.output[row] - left
@@ -219,7 +134,7 @@ class RunningSet:
         The order decides which of their blocks a cache evicts first.
         """
         rows = self._ended
-        if len(rows) > 1 and self.cache is not None:
+        if len(rows) > 1 and self.memory.cache is not None:
             ended = set(rows)
             rows = [row for row in self.rows if row in ended]
         for row in rows:
@@ -234,13 +149,6 @@ class RunningSet:
                 self.ledger.finished_ps[row] = self.now_ps
         self.finished += rows
         self._ended = []
-
-    def _release(self, row: int) -> None:
-        if self.cache is None:
-            self.free += self.blocks(self.computed[row])
-        else:
-            self.cache.release(row, self.computed[row], self.now_ps)
-            self.free = self.cache.free
 
     # -- steps -------------------------------------------------------------------
 
@@ -309,21 +217,6 @@ class RunningSet:
             growth += clock.longest_ps
         return first, growth
 
-    def take_blocks(self, blocks: int) -> None:
-        """Allocate blocks of decoding requests, or uncached; there must be enough."""
-        if self.cache is not None:
-            self.cache.grow_all(blocks, self.now_ps)
-        self.free -= blocks
-        self.least_free = min(self.least_free, self.free)
-
-    def grow(self, row: int, blocks: int, tokens: int) -> None:
-        """Allocate blocks of a request in prefill, which then computes up to tokens."""
-        if self.cache is not None:
-            self.cache.grow(row, blocks, self.now_ps)
-            self.cache.fill(row, tokens, self.now_ps)
-        self.free -= blocks
-        self.least_free = min(self.least_free, self.free)
-
     def _pass(self, steps: int, ps: tuple[int, int], n: int, tokens: int) -> bool:
         """Let time pass for equal steps, and let go of requests that are done."""
         decodes = self.decodes
@@ -337,7 +230,7 @@ class RunningSet:
             return False
         rows = decodes.finished()
         for row in rows:
-            self._stop_decoding(row)
+            self.stop_decoding(row)
         self._ended += rows
         return bool(rows)
 
@@ -373,7 +266,7 @@ class RunningSet:
                 self.output[row] - left if decoding else self.generated[row]
             )
             last.append(now if decoding else self.last_token_ps[row])
-        blocks = [self.blocks(tokens) for tokens in computed]
+        blocks = [self.memory.blocks(tokens) for tokens in computed]
         return self.panel.running(rows, computed, blocks, generated, last)
 
     def engine_view(self, n_waiting: int) -> Engine:
@@ -382,7 +275,7 @@ class RunningSet:
         paused = [self.computed[row] for row in self.paused]
         scalars = (
             self.now_ps / PS_PER_S,
-            self.free,
+            self.memory.free,
             n_waiting,
             len(self.rows),
             decodes.n + len(paused),

@@ -3,7 +3,8 @@
 from evaluators.scenario import Deployment
 from evaluators.sim.hooks import Policy
 from evaluators.sim.queue import FirstCome, Ranked
-from evaluators.sim.running import RunningSet, Step
+from evaluators.sim.running import RunningSet
+from evaluators.sim.step import Step
 from evaluators.sim.walk import Walk
 
 
@@ -32,7 +33,7 @@ class Scheduler:
     def has_slot(self) -> bool:
         """Whether another request may run."""
         running = self._running
-        taken = len(running.rows) + len(running.reserved)
+        taken = len(running.rows) + len(running.memory.reserved)
         return taken < self._deployment.max_running
 
     def next_step(self) -> Step | None:
@@ -91,17 +92,17 @@ class Scheduler:
                     return None
                 want = budget
             if want:
-                need += running.blocks(done + want) - running.blocks(done)
+                need += running.memory.blocks(done + want) - running.memory.blocks(done)
                 budget -= want
                 chunks.append((row, want))
-        if need > running.unasked_blocks:
+        if need > running.memory.unasked:
             return None
-        if running.cache is not None:
+        if running.memory.cache is not None:
             return self._form_cached(chunks, budget)
         if self.queue.members and budget > 0:
             need = self._admit(chunks, budget, need)
         if chunks:
-            running.take_blocks(need)
+            running.memory.take(need, running.now_ps)
         return chunks
 
     def _form_cached(
@@ -113,12 +114,12 @@ class Scheduler:
         """
         running = self._running
         decodes_take = running.decodes.blocks_next() - self.taken
-        running.take_blocks(decodes_take)
+        running.memory.take(decodes_take, running.now_ps)
         self.taken = 0
         for row, want in chunks:
             done = running.computed[row]
-            blocks = running.blocks(done + want) - running.blocks(done)
-            running.grow(row, blocks, done + want)
+            blocks = running.memory.blocks(done + want) - running.memory.blocks(done)
+            running.memory.grow(row, blocks, done + want, running.now_ps)
         if self.queue.members and budget > 0:
             self._admit(chunks, budget, 0)
         if not chunks:
@@ -132,16 +133,17 @@ class Scheduler:
         that the step takes so far; returns the blocks it takes in all.
         """
         queue, running, cap = self.queue, self._running, self._prompt_cap()
-        caches = running.cache is not None
+        memory = running.memory
+        caches = memory.cache is not None
         while queue.members and budget > 0 and self.has_slot:
             if running.rows and queue.is_held():
                 break
             row = queue.head()
-            hit, idle = self._hits(row)
+            hit, idle = memory.hits(row, running.goal[row])
             done = hit * self._deployment.block_tokens
             want = min(running.goal[row] - done, cap, budget)
-            take = running.blocks(done + want) - hit
-            if need + self._reserve(row, take + hit) - hit + idle > running.free:
+            take = memory.blocks(done + want) - hit
+            if need + self._reserve(row, take + hit) - hit + idle > memory.free:
                 break
             queue.pop()
             running.admit(row)
@@ -149,19 +151,15 @@ class Scheduler:
             budget -= want
             if caches:
                 running.reuse(row, hit)
-                running.grow(row, take, done + want)
+                memory.grow(row, take, done + want, running.now_ps)
             else:
                 need += take
         return need
 
-    def _hits(self, row: int) -> tuple[int, int]:
-        cache = self._running.cache
-        return (0, 0) if cache is None else cache.hits(row, self._running.goal[row])
-
     def _reserve(self, row: int, blocks: int) -> int:
         """Blocks that must be there for a request that now needs so many."""
         if self._deployment.reserve_full_prompt:
-            return self._running.blocks(self._running.goal[row])
+            return self._running.memory.blocks(self._running.goal[row])
         return blocks
 
     def _prompt_cap(self) -> int:
@@ -181,6 +179,6 @@ class Scheduler:
             self.dirty = True
         if not walk.preempted and self.queue.members and left > 0:
             need = self._admit(walk.chunks, left, 0)
-            if running.cache is None:
-                running.take_blocks(need)
+            if running.memory.cache is None:
+                running.memory.take(need, running.now_ps)
         return Step(walk.chunks, walk.woken)

@@ -56,7 +56,8 @@ class Walk:
             at += 1
         for row in order:
             if row not in served and running.decodes.finish[row] >= 0:
-                running.pause(row)
+                running.stop_decoding(row)
+                running.paused[row] = None
         return left
 
     def _note(self, row: int, want: int) -> None:
@@ -75,22 +76,22 @@ class Walk:
         """Take the memory, preempting from the end; False if ``row`` itself went."""
         running = self._running
         need = self._need(row, want)
-        while need > running.free:
+        while need > running.memory.free:
             victim = order.pop()
             running.preempt(victim)
             self.preempted.append(victim)
             if victim == row:
                 return False
         if row in running.partials:
-            running.grow(row, need, running.computed[row] + want)
+            running.memory.grow(row, need, running.computed[row] + want, running.now_ps)
         else:
-            running.take_blocks(need)
+            running.memory.take(need, running.now_ps)
         return True
 
     def _need(self, row: int, want: int) -> int:
         running = self._running
         done = running.computed_tokens(row)
-        return running.blocks(done + want) - running.blocks(done)
+        return running.memory.blocks(done + want) - running.memory.blocks(done)
 
     def _shortage(self, order: list[int]) -> int:
         """Blocks missing for the whole step, were it served in this order."""
@@ -99,7 +100,7 @@ class Walk:
             want = min(self._want(row), left)
             need += self._need(row, want)
             left -= want
-        return need - self._running.free
+        return need - self._running.memory.free
 
     def _sorted(self, order: list[int], n_waiting: int) -> list[int]:
         """Running order by the policy: the highest key last, so preempted first."""
