@@ -105,10 +105,9 @@ class Fleet:
             raise ValueError("after the losses nobody is left to serve a request")
 
     @property
-    def prompt_members(self) -> tuple[int, ...]:
-        """Replicas that take new requests: all but decode ones."""
-        members = enumerate(self.members)
-        return tuple(i for i, member in members if member.role != "decode")
+    def most_blocks(self) -> int:
+        """KV blocks of the replica with the largest memory."""
+        return max(member.deployment.kv_blocks for member in self.members)
 
 
 def assumed_wire(bytes_per_s: float, launch_s: float = 1e-6) -> CopyCurve:

@@ -5,10 +5,7 @@ replicas were looked at. A replica advances only when its state is read, when it
 given a request, or when it may finish one that somebody waits for.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from heapq import heappop, heappush
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,9 @@ import numpy as np
 from evaluators.fleet import Fleet
 from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import Arrivals
+from evaluators.sim.cluster_events import Events, Kind
 from evaluators.sim.cluster_members import Members
+from evaluators.sim.cluster_migration import Migration
 from evaluators.sim.cluster_moves import Desk, Move, Moves, Then
 from evaluators.sim.cluster_replica import NEVER, Carried, Make
 from evaluators.sim.cluster_reports import Reports
@@ -25,12 +24,6 @@ from evaluators.sim.laws import LawBrokenError
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.run import Decision, Run
 from evaluators.workloads.trace import PS_PER_S
-
-LOSS, BACK, MOVE, PULL, PROBE, ARRIVAL, TIMER = range(7)
-"""Kinds of events, in the order in which they happen at equal times."""
-
-Event = tuple[int, int, int, int, Callable[..., None], tuple[Any, ...]]
-"""(time, kind, index of its replica or request, number, what to call, arguments)."""
 
 
 class Cluster:
@@ -45,7 +38,7 @@ class Cluster:
     ) -> None:
         self._fleet, self._policy = fleet, policy
         self._ledger = Ledger(scenario)
-        self._arrivals = Arrivals(scenario, most_blocks(fleet))
+        self._arrivals = Arrivals(scenario, fleet.most_blocks)
         self._members = Members(scenario, fleet, self._ledger, make)
         self._reports = Reports(scenario, fleet, self._ledger.arrived_ps)
         self._rule = built_in(fleet)
@@ -54,7 +47,7 @@ class Cluster:
         self._where = [-1] * len(scenario.trace)
         self._carried: dict[int, Carried] = {}
         self._held: list[int] = []
-        self._events: list[Event] = []
+        self._events = Events()
         counts = not policy.route and fleet.rule == "least_outstanding"
         self._hands_over = any(m.role == "prefill" for m in fleet.members)
         self._members.watches = (
@@ -64,7 +57,9 @@ class Cluster:
             fleet, self._members, Desk(self._advance, self._move_later, self._moved)
         )
         self._reports.in_migrations = self._moves.incoming
-        self._numbers = count()
+        self._migration = Migration(
+            fleet, policy, self._members, self._reports, self._moves
+        )
 
     def serve(self) -> None:
         """Serve every request to the end."""
@@ -83,8 +78,7 @@ class Cluster:
                 self._sync(stop)
                 self._reports.take(self._members.loads(), stop)
                 continue
-            at, _, index, _, handle, further = heappop(self._events)
-            handle(at, index, *further)
+            self._events.happen()
 
     def result(self) -> Run:
         """What happened, once everybody is served."""
@@ -97,13 +91,8 @@ class Cluster:
 
     def _is_static(self) -> bool:
         """Whether nothing that happens decides where a request goes."""
-        asks = self._policy.route or self._migrates
+        asks = self._policy.route or self._migration.is_wanted
         return not (asks or self._fleet.losses or self._members.watches)
-
-    @property
-    def _migrates(self) -> bool:
-        """Whether the policy is asked who moves: where there is a wire."""
-        return bool(self._policy.migrate and self._fleet.wire)
 
     def _deal(self) -> None:
         """Tell all replicas at once whom they will serve."""
@@ -115,39 +104,28 @@ class Cluster:
 
     def _plan(self) -> None:
         for at, row in self._arrivals.first:
-            self._push(at, ARRIVAL, row, self._arrive)
+            self._events.push(at, Kind.ARRIVAL, row, self._arrive)
         for loss in self._fleet.losses:
             at = round(loss.at_s * PS_PER_S)
-            self._push(at, LOSS, loss.replica, self._lose)
+            self._events.push(at, Kind.LOSS, loss.replica, self._lose)
             if loss.back_s is not None:
                 back = max(at + 1, round(loss.back_s * PS_PER_S))
-                self._push(back, BACK, loss.replica, self._restore)
-        if self._migrates:
-            self._push(self._period_ps, TIMER, 0, self._migrate)
-
-    def _push(
-        self,
-        at_ps: int,
-        kind: int,
-        index: int,
-        handle: Callable[..., None],
-        *further: object,
-    ) -> None:
-        number = next(self._numbers)
-        heappush(self._events, (at_ps, kind, index, number, handle, further))
+                self._events.push(back, Kind.BACK, loss.replica, self._restore)
+        if self._migration.is_wanted:
+            self._events.push(self._migration.period_ps, Kind.TIMER, 0, self._migrate)
 
     def _next_stop(self) -> int:
         """Time of the next event, or of the reports that it needs; else NEVER."""
-        if not self._events:
+        at = self._events.next_ps
+        if at == NEVER:
             return NEVER
-        at = self._events[0][0]
         due = self._reports.due_ps(at)
         return due if self._reports_due(due) else at
 
     def _reports_due(self, at_ps: int) -> bool:
         reports = self._reports
         return bool(
-            (self._policy.route or self._migrates)
+            (self._policy.route or self._migration.is_wanted)
             and reports.delay_ps
             and at_ps > reports.at_ps
             and at_ps % reports.delay_ps == 0
@@ -161,7 +139,7 @@ class Cluster:
             if bound > stop or bound == NEVER:
                 return True
             self._advance(members.bounds.index(bound), bound)
-            if events and events[0][0] < stop:
+            if events.next_ps < stop:
                 return False
         if stop == NEVER:
             self._sync(None)
@@ -178,13 +156,15 @@ class Cluster:
                 engine = self._members.engines[index]
                 progress = engine.how_far(row) if engine else None
                 assert progress is not None
-                self._push(progress.last_token_ps, MOVE, row, self._hand_over, index)
+                self._events.push(
+                    progress.last_token_ps, Kind.MOVE, row, self._hand_over, index
+                )
                 continue
             self._reports.outstanding[index] -= 1
             if self._hands_over:
-                self._push(finished, PULL, index, self._pull)
+                self._events.push(finished, Kind.PULL, index, self._pull)
             for at, follower in self._arrivals.after(row, finished):
-                self._push(at, ARRIVAL, follower, self._arrive)
+                self._events.push(at, Kind.ARRIVAL, follower, self._arrive)
 
     # -- requests -------------------------------------------------------------------
 
@@ -234,12 +214,12 @@ class Cluster:
             self._give(at_ps, row, index)
         else:
             later = at_ps + self._probe_ps
-            self._push(later, PROBE, row, self._probe, targets, tried + 1)
+            self._events.push(later, Kind.PROBE, row, self._probe, targets, tried + 1)
 
     def _give(self, at_ps: int, row: int, index: int) -> None:
         """A replica gets a request, which it refuses if it could never hold it."""
         self._where[row] = index
-        if not self._could_hold(index, row):
+        if not self._members.could_serve(index, row):
             self._refuse(row)
             return
         self._advance(index, at_ps)
@@ -248,13 +228,6 @@ class Cluster:
             engine.leaves_after_prompt(row)
         self._members.submit(index, self._carry(row), at_ps)
         self._reports.send(row, index)
-
-    def _could_hold(self, index: int, row: int) -> bool:
-        fits, members = self._members.fits, self._fleet.members
-        if members[index].role != "prefill":
-            return fits(index, row)
-        decoders = [i for i, each in enumerate(members) if each.role == "decode"]
-        return fits(index, row) and any(fits(i, row) for i in decoders)
 
     def _carry(self, row: int) -> Carried:
         """How far a request has come that is on no replica."""
@@ -293,39 +266,13 @@ class Cluster:
 
     # -- moves -----------------------------------------------------------------------
 
-    @property
-    def _period_ps(self) -> int:
-        return max(1, round(self._policy.migrate_every_s * PS_PER_S))
-
     def _migrate(self, at_ps: int, index: int) -> None:
         """Ask the policy who should move, as long as anybody is served."""
         self._sync(at_ps)
-        if not (self._events or any(self._reports.outstanding)):
-            return
-        self._push(at_ps + self._period_ps, TIMER, index, self._migrate)
-        reports, members = self._reports, self._members
-        if not reports.delay_ps:
-            reports.take(members.loads(), at_ps)
-        found = [
-            (place, progress)
-            for place, engine in enumerate(members.engines)
-            for progress in (engine.decoding() if engine else ())
-            if progress.row not in self._moves
-        ]
-        if not found:
-            return
-        movable = self._reports.movable(found)
-        replicas = reports.replicas([0] * len(members.engines), at_ps)
-        for which, target in self._policy.moves(movable, replicas).tolist():
-            source, progress = found[which]
-            if source != target and self._could_go_on(target, progress.row):
-                self._moves.start(at_ps, Move(progress.row, source, target))
-
-    def _could_go_on(self, target: int, row: int) -> bool:
-        if self._fleet.members[target].role == "prefill":
-            return False
-        is_up = self._members.engines[target] is not None
-        return is_up and self._members.fits(target, row)
+        if len(self._events) or any(self._reports.outstanding):
+            again = at_ps + self._migration.period_ps
+            self._events.push(again, Kind.TIMER, index, self._migrate)
+            self._migration.ask(at_ps)
 
     def _hand_over(self, at_ps: int, row: int, source: int) -> None:
         if self._members.engines[source] and self._where[row] == source:
@@ -336,7 +283,7 @@ class Cluster:
         self._moves.pull(at_ps)
 
     def _move_later(self, at_ps: int, row: int, then: Then, move: Move) -> None:
-        self._push(at_ps, MOVE, row, then, move)
+        self._events.push(at_ps, Kind.MOVE, row, then, move)
 
     def _moved(self, row: int, source: int, target: int) -> None:
         self._where[row] = target
@@ -354,8 +301,3 @@ def simulate_fleet(scenario: Scenario, policy: object, make: Make) -> Run:
     cluster = Cluster(scenario, fleet, RoutingPolicy(policy), make)
     cluster.serve()
     return cluster.result()
-
-
-def most_blocks(fleet: Fleet) -> int:
-    """KV blocks of the replica with the largest memory."""
-    return max(member.deployment.kv_blocks for member in fleet.members)

@@ -22,6 +22,7 @@ class Members:
         self, scenario: Scenario, fleet: Fleet, ledger: Ledger, make: Make
     ) -> None:
         self._ledger, self._make = ledger, make
+        self._roles = [member.role for member in fleet.members]
         self.prompt_tokens: list[int] = scenario.trace.prompt_tokens.tolist()
         self._scenarios = [
             replace(
@@ -113,6 +114,13 @@ class Members:
         trace = own.trace
         tokens = int(trace.prompt_tokens[row]) + int(trace.output_tokens[row]) - 1
         return -(-tokens // own.deployment.block_tokens) <= own.deployment.kv_blocks
+
+    def could_serve(self, index: int, row: int) -> bool:
+        """Whether a replica could hold the request to its end, or hand it over."""
+        decoders = [i for i, role in enumerate(self._roles) if role == "decode"]
+        if self._roles[index] != "prefill":
+            return self.fits(index, row)
+        return self.fits(index, row) and any(self.fits(i, row) for i in decoders)
 
     def loads(self) -> list[Load]:
         """State of every replica; all have advanced to the same time."""

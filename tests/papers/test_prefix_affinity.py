@@ -7,17 +7,17 @@ Set-up: 8 instances of 2,000 blocks of 512 tokens each. A request goes to the lo
 match among the instances whose missed tokens of the last 30 s are at most 1.25 times
 the mean and 20,000 more; of equal matches, and without one, to the least loaded (seed
 ``prefix_affinity_capped``). Hits are counted on the trace alone, least recently used
-block first; times on the engine, Llama-3.1-8B on an H100, with 0.75-0.8 of all machine time
-in steps with prompts.
+block first; times on the engine, Llama-3.1-8B on an H100, with 0.75-0.8 of all machine
+time in steps with prompts.
 Published: one public test on 8 A10G reports throughput 2.3x and mean TTFT from 19.0 s
 to 0.86 s. An independent replay gave hits by prefix tokens of 7.9 % by turns and 17.7 %
 by affinity on the conversation trace, 10.7 % and 51.0 % on the synthetic one; with
 8,000 blocks 12.4, 28.4, 21.1 and 63.2 %. Here 8.0, 17.0, 10.7, 51.7 and 12.4, 28.7,
-21.1, 63.0 %; with 500 blocks affinity finds 6.0 % against its 5.7 and 23.2 % against its
-21.0, the only figure that differs by more than 1.5 points.
+21.1, 63.0 %; with 500 blocks affinity finds 6.0 % against its 5.7 and 23.2 % against
+its 21.0, the only figure that differs by more than 1.5 points.
 A window of 30 s is too coarse for the engine at high load: on the conversation trace
-the gain in mean TTFT is 1.0 with it (0.8 to 1.8 over 5 seeds), 2.2 with 5 s and a cap of
-1.1 times the mean, and 4.5 by ``earliest_first_token``.
+the gain in mean TTFT is 1.0 with it (0.8 to 1.8 over 5 seeds), 2.2 with 5 s and a cap
+of 1.1 times the mean, and 4.5 by ``earliest_first_token``.
 Control 5: without the cap, affinity must lose where 60 % of requests begin alike.
 """
 

@@ -6,10 +6,10 @@ Set-up: eight instances of OPT-13B on A100s that compute prompts of 2,048 tokens
 each and one at a time, Poisson arrivals at 70 % of what they can do; replicas report at
 multiples of 0, 10 ms, 100 ms and 1 s. The seed ``pd_serve_probe`` (1 ms a rejection)
 against the least reported queue of prompt tokens.
-Published: 42 % more requests within their TTFT objective, 60 % more throughput, of which
-forwarding on demand is a part. The check: probing wins if and only if reports are about
-as old as a prefill takes, and nothing at 0 ms. Measured here: mean TTFT 1.0x, 1.07x,
-1.8x and 9x shorter. Role ratios belong to the fleet problem; transfers by block and in
+Published: 42 % more requests within their TTFT objective, 60 % more throughput, of
+which forwarding on demand is a part. The check: probing wins if and only if reports are
+about as old as a prefill takes, and nothing at 0 ms. Measured here: mean TTFT 1.0x,
+1.07x, 1.8x and 9x shorter. Role ratios belong to the fleet problem; transfers by block and in
 one piece are in ``test_contiguous_transfer.py``.
 """
 
