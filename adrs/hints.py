@@ -13,6 +13,7 @@ SCORED = frozenset((
     "problem",
     "workload",
     "deployment",
+    "companions",
     "isolation",
     "limits",
     "data",
@@ -27,7 +28,8 @@ def after(settings: Settings, folder: Path, url: str | None, *, won: bool) -> st
         same = [word for word in settings.typed if _section(word) in SCORED]
         words = ("score", str(folder / WINNER), "split=held_out", *same)
         lines.append(f"  {typed(*words)}")
-    lines.append(f"  {typed('leaderboard')}")
+    of = [word for word in settings.typed if word.startswith("problem=")]
+    lines.append(f"  {typed('leaderboard', *of)}")
     if url is not None:
         lines += [f"  {browse.command(folder.parent)}", f"  then open {url}"]
     return "\n".join(lines)

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from adrs.archive import Archive
@@ -12,6 +13,7 @@ from adrs.run_folder import CONFIG, JOURNAL, RunFolder, is_incidental
 from adrs.summary import diff, gains, root
 from adrs.tracking import Entry, Report
 from adrs.verdict import Contender, Verdict
+from evaluators.problems import load
 
 CURVE_POINTS = 200
 """MLflow draws, and stores, each point; more say nothing to the eye."""
@@ -29,7 +31,9 @@ def report(
         settings=_decisive(settings),
         metrics=_closing(verdict),
         curve=curve(archive),
-        entries=tuple(_entries(archive, verdict)),
+        entries=tuple(
+            _entries(archive, verdict, load(settings["problem.name"]).headline)
+        ),
         files=(folder.path / CONFIG, folder.path / JOURNAL),
         winner=None if winner is None else winner.id,
         note="\n".join(gains(verdict, winner)) if winner else "no valid policy",
@@ -93,7 +97,9 @@ def _closing(verdict: Verdict) -> dict[str, float]:
     return metrics
 
 
-def _entries(archive: Archive, verdict: Verdict) -> Iterator[Entry]:
+def _entries(
+    archive: Archive, verdict: Verdict, headline: Sequence[str]
+) -> Iterator[Entry]:
     for contender in verdict.contenders:
         if contender.arm == "tuned":
             continue
@@ -117,9 +123,23 @@ def _entries(archive: Archive, verdict: Verdict) -> Iterator[Entry]:
                 "gain_low": over.low,
                 "gain_high": over.high,
                 "bound_ratio": contender.bound_ratio,
+                **_means(archive, made, headline),
             },
             files=_files(archive, made, contender),
         )
+
+
+def _means(
+    archive: Archive, made: Candidate, headline: Sequence[str]
+) -> dict[str, float]:
+    """What sums the problem up, on train, by name; nothing where it failed."""
+    outcomes = archive.trial(made.id).evaluation.outcomes
+    if any(outcome.failure for outcome in outcomes):
+        return {}
+    return {
+        f"train_{name}": fmean(outcome.metrics[name] for outcome in outcomes)
+        for name in headline
+    }
 
 
 def _files(archive: Archive, made: Candidate, contender: Contender) -> dict[str, str]:
