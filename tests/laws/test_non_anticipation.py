@@ -12,6 +12,12 @@ from evaluators.sim.engine import simulate
 from evaluators.views import Engine, Requests, table_of
 from evaluators.workloads.trace import PS_PER_S, Trace
 from tests.sim.fuzzed import fuzzed_plan, fuzzed_policy, fuzzed_scenario
+from tests.sim.test_swapping import memory_of, moody, with_host
+
+
+def whimsical(seed):
+    """A policy that says what becomes of the KV of its victims, too."""
+    return moody(fuzzed_policy(seed), seed)
 
 
 class Witness:
@@ -23,7 +29,7 @@ class Witness:
             if hasattr(policy, name):
                 setattr(self, name, getattr(policy, name))
         hooks = ("admit_key", "victim_key", "token_budget", "prompt_cap", "schedule")
-        for name in hooks:
+        for name in (*hooks, "preempt_mode"):
             if hasattr(policy, name):
                 setattr(self, name, self.witnessing(name, getattr(policy, name)))
 
@@ -73,11 +79,21 @@ def with_another_future(scenario: Scenario, from_row: int) -> Scenario:
     )
 
 
-@pytest.mark.parametrize("make", [fuzzed_policy, fuzzed_plan])
-def test_equal_pasts_give_equal_views(make):
+@pytest.mark.parametrize(
+    ("make", "has_host"),
+    [
+        (fuzzed_policy, False),
+        (fuzzed_plan, False),
+        (whimsical, True),
+        (fuzzed_plan, True),
+    ],
+)
+def test_equal_pasts_give_equal_views(make, has_host):
     compared = 0
     for seed in range(60):
         scenario = fuzzed_scenario(seed)
+        if has_host:
+            scenario = with_host(scenario, **memory_of(seed))
         half = len(scenario.trace) // 2
         until_s = scenario.trace.arrived_ps[half] / PS_PER_S
         as_it_is = replace(scenario, n_tenants=3)
