@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,3 +119,17 @@ def test_both_caches_ask_equal_questions(rescore, radix, monkeypatch):
         assert logs[0] == logs[1]
         asked += len(policy.log)
     assert asked > 1000
+
+
+@pytest.mark.parametrize("rescore", ["touch", "always"])
+def test_what_a_policy_sees_tells_nothing_of_how_contents_are_named(rescore):
+    case = drawn(random.Random(5))
+    trace = case.scenario.trace
+    renamed = replace(trace.prefixes, ids=7 + 1000 * (99 - trace.prefixes.ids))
+    scenario = replace(case.scenario, trace=replace(trace, prefixes=renamed))
+    logs = []
+    for each in (case, case._replace(scenario=scenario)):
+        policy = Listed(rescore, 5)
+        logs.append((Driver(each, memory, policy).run(), policy.log))
+    assert logs[0] == logs[1]
+    assert logs[0][1]
