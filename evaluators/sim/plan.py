@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from evaluators.sim.reference import PlainEngine
+    from evaluators.sim.plain_forming import PlainForming
     from evaluators.sim.request import Request
 
 
-def ask(engine: PlainEngine) -> None:
+def ask(engine: PlainForming) -> None:
     """Ask for a plan, write its grants to the requests, preempt whom it preempts."""
     engine.waiting.sort(key=lambda request: (request.arrived_ps, request.row))
     rows = [request.row for request in engine.waiting]
@@ -28,7 +28,7 @@ def ask(engine: PlainEngine) -> None:
         request.grant = 0
 
 
-def form(engine: PlainEngine) -> list[tuple[Request, int]]:
+def form(engine: PlainForming) -> list[tuple[Request, int]]:
     """Who computes how many tokens in the next step, by the standing plan."""
     wants = {id(r): min(r.goal - r.computed, r.grant) for r in engine.running}
     most = engine.scenario.deployment

@@ -12,7 +12,8 @@ from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.hooks import Policy
 from evaluators.sim.ledger import Ledger
-from evaluators.sim.reference import PlainEngine, Work
+from evaluators.sim.plain_state import Work
+from evaluators.sim.reference import PlainEngine
 from evaluators.sim.request import Request, capped
 from evaluators.sim.run import Run
 from evaluators.sim.swap import Swap
