@@ -240,8 +240,6 @@ class Cluster:
         for _, follower in self._arrivals.after(row, 0):
             self._refuse(follower)
 
-    # -- losses -----------------------------------------------------------------------
-
     def _lose(self, at_ps: int, index: int) -> None:
         self._advance(index, at_ps)
         between = self._moves.lose(at_ps, index)
@@ -264,8 +262,6 @@ class Cluster:
             self._route(at_ps, row)
         self._moves.pull(at_ps)
 
-    # -- moves -----------------------------------------------------------------------
-
     def _migrate(self, at_ps: int, index: int) -> None:
         """Ask the policy who should move, as long as anybody is served."""
         self._sync(at_ps)
@@ -278,8 +274,7 @@ class Cluster:
         if self._members.engines[source] and self._where[row] == source:
             self._moves.hand_over(at_ps, row, source)
 
-    def _pull(self, at_ps: int, index: int) -> None:
-        del index
+    def _pull(self, at_ps: int, _: int) -> None:
         self._moves.pull(at_ps)
 
     def _move_later(self, at_ps: int, row: int, then: Then, move: Move) -> None:

@@ -32,7 +32,8 @@ HOOKS = (
         "Rows (index of a request, index of the replica it moves to), shape (k, 2), k "
         "may be 0: its KV is copied while it goes on decoding, then it pauses for a "
         "step or so. Where the destination has no memory for it, it stays.",
-        "every migrate_every_s seconds, a number that the policy has as an attribute",
+        "every migrate_every_s seconds, a number that the policy has as an attribute, "
+        "in fleets with a wire between replicas",
     ),
 )
 

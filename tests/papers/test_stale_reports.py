@@ -9,8 +9,8 @@ against the least reported queue of prompt tokens.
 Published: 42 % more requests within their TTFT objective, 60 % more throughput, of
 which forwarding on demand is a part. The check: probing wins if and only if reports are
 about as old as a prefill takes, and nothing at 0 ms. Measured here: mean TTFT 1.0x,
-1.07x, 1.8x and 9x shorter. Role ratios belong to the fleet problem; transfers by block and in
-one piece are in ``test_contiguous_transfer.py``.
+1.07x, 1.8x and 9x shorter. Role ratios belong to the fleet problem; transfers by block
+and in one piece are in ``test_contiguous_transfer.py``.
 """
 
 import numpy as np
