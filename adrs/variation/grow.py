@@ -24,6 +24,8 @@ FIRST_HOOK_ODDS = 0.75
 HOLDS = "admit_key"
 """The hook that may hold a request back."""
 FULL_STEP = "engine.max_step_tokens"
+PLAIN_ODDS = 0.2
+"""How likely a quantity is that nobody has an opinion of, against one that is known."""
 SOFT_ODDS = 0.6
 """How often a condition moves a key by a tunable amount, not before or after all."""
 EFFECTS = (("last", 0.5), ("first", 0.3), ("hold", 0.2))
@@ -41,7 +43,8 @@ def add_term(
     if laid_out is None:
         return None
     features = vocabulary.features(laid_out.method.name)
-    feature = features[rng.integers(len(features))]
+    odds = np.array([1.0 if each.sign else PLAIN_ODDS for each in features])
+    feature = features[rng.choice(len(features), p=odds / odds.sum())]
     can_scale = not feature.signed and is_positive(draft, laid_out)
     if can_scale and rng.random() < 0.4:
         text, weight = _factor(feature, _is_raised(feature, laid_out, rng))

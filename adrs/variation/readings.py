@@ -171,6 +171,17 @@ CHOICES = (
             Number("memory", 0.2, 5.0, "share of the prompt that full memory is worth"),
         ),
     ),
+    Template(
+        "missed share against queue, memory and context",
+        f"key = {MISSED} / request.prompt_tokens + $queue * (view.waiting + view.sent)"
+        " + $memory * (1 - view.free_blocks / view.total_blocks)"
+        " + $context * view.context_tokens / 1e5",
+        (
+            Number("queue", 0.005, 0.3, "share of the prompt that each queued one is"),
+            Number("memory", 0.1, 3.0, "share of the prompt that full memory is"),
+            Number("context", 0.03, 1.0, "share that 100,000 tokens of context are"),
+        ),
+    ),
 )
 WORTHS = (
     Template(

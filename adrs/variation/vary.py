@@ -70,6 +70,8 @@ OPERATORS = (
     Operator("bend", 0.02, change.bend),
     Operator("simplify", 0.04, change.simplify),
 )
+MORE = {"blend": 0.10, "add_term": 0.18, "invent_key": 0.14}
+"""Odds where no hook returns a count, so that some operators have nothing to do."""
 SWITCH = Operator("switch", 0.05, change.switch)
 """Only where a problem knows several ways to ask."""
 
@@ -99,8 +101,8 @@ def vary(
     others = [draft for text in sources[1:] if (draft := _readable(text, vocabulary))]
     if cross.PLAN in parent.methods:
         operators = TUNE
-    elif operators is OPERATORS and vocabulary.ways():
-        operators = (*OPERATORS, SWITCH)
+    elif operators is OPERATORS:
+        operators = _fitting(vocabulary)
     odds = np.array([operator.odds for operator in operators])
     for _ in range(MAX_DRAWS):
         operator = operators[rng.choice(len(operators), p=odds / odds.sum())]
@@ -115,6 +117,14 @@ def vary(
         if is_new and _is_sound(draft, source, vocabulary):
             return Variation(operator.name, note, source)
     raise ValueError(f"found nothing to change in {parent.name}")
+
+
+def _fitting(vocabulary: Vocabulary) -> Sequence[Operator]:
+    """All operators, with odds that suit the problem."""
+    fitting: tuple[Operator, ...] = OPERATORS
+    if all(hook.returns != "count" for hook in vocabulary.hooks.values()):
+        fitting = tuple(o._replace(odds=MORE.get(o.name, o.odds)) for o in fitting)
+    return (*fitting, SWITCH) if vocabulary.ways() else fitting
 
 
 def _readable(source: str, vocabulary: Vocabulary) -> Draft | None:

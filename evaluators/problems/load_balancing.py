@@ -37,7 +37,7 @@ Score of a scenario: mean over all requests of
   * min(1, gap objective / longest gap between two tokens),
 times a starvation factor (in every group of service class and prompt length, the mean
 of the ten slowest TTFTs and longest gaps may reach 1.5x that of the fleet's own rule,
-or the objective); over a bound that no policy can exceed. Loads range from 0.8x to 1.5x
+or the objective); over a bound that no policy can exceed. Loads range from 0.8x to 2x
 of what the fleet's own rule sustains. A replica refuses a request that its memory can
 never hold, and that request is lost.
 
