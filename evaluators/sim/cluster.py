@@ -29,8 +29,8 @@ from evaluators.workloads.trace import PS_PER_S
 class Cluster:
     """The router's side of a fleet: its events, and who has which request.
 
-    ``_where`` is the replica that has, or had, each request. ``_held`` are requests
-    that wait at the router as every replica that could take them is down.
+    ``_where`` is the replica of each request, ``_held`` those that nobody can take now.
+    A finish ``_spawns`` an event where another request, or a replica, waits for it.
     """
 
     def __init__(
@@ -50,9 +50,8 @@ class Cluster:
         self._events = Events()
         counts = not policy.route and fleet.rule == "least_outstanding"
         self._hands_over = any(m.role == "prefill" for m in fleet.members)
-        self._members.watches = (
-            counts or self._hands_over or not self._arrivals.are_open
-        )
+        self._spawns = self._hands_over or not self._arrivals.are_open
+        self._members.watches = counts or self._spawns
         self._moves = Moves(
             fleet, self._members, Desk(self._advance, self._move_later, self._moved)
         )
@@ -134,6 +133,11 @@ class Cluster:
     def _reach(self, stop: int) -> bool:
         """Let what happens before ``stop`` happen; False if an event came up before."""
         members, events = self._members, self._events
+        if members.watches and not self._spawns and stop < NEVER:
+            for index, bound in enumerate(members.bounds):
+                if bound <= stop:
+                    self._advance(index, stop)
+            return True
         while members.watches:
             bound = min(members.bounds)
             if bound > stop or bound == NEVER:
@@ -223,9 +227,6 @@ class Cluster:
             self._refuse(row)
             return
         self._advance(index, at_ps)
-        engine = self._members.engines[index]
-        if self._fleet.members[index].role == "prefill" and engine:
-            engine.leaves_after_prompt(row)
         self._members.submit(index, self._carry(row), at_ps)
         self._reports.send(row, index)
 

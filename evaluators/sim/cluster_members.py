@@ -73,6 +73,8 @@ class Members:
         """Give a request to a healthy replica that has advanced no further."""
         engine = self.engines[index]
         assert engine is not None
+        if self._roles[index] == "prefill":
+            engine.leaves_after_prompt(request.row)
         if request.generated or request.last_token_ps >= 0:
             engine.resubmit(request, at_ps)
         else:
