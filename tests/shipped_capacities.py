@@ -2,12 +2,14 @@
 
 from adrs import exams, settings
 from evaluators.capacity import SHIPPED, capacity_per_s, digest, entry, store
+from evaluators.problems import names
 
 COMBINATIONS = [
     (f"workload={workload}", f"deployment={deployment}")
     for workload in ("synthetic", "bursty")
     for deployment in ("h100_llama31_8b", "h100_llama31_8b_tight")
 ]
+COMBINATIONS += [(f"problem={name}",) for name in names() if name != "scheduling"]
 
 
 def sitting(overrides, folder):
