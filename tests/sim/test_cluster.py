@@ -38,3 +38,11 @@ def test_both_engines_make_the_same_fleet(block):
         runs = [simulate_fleet(scenario, router, make) for make in (fast, plain)]
         assert_same(*runs)
         check(scenario, runs[0])
+
+
+@pytest.mark.slow
+def test_ten_thousand_small_fleets_break_no_law_and_end():
+    for seed in range(10_000):
+        scenario = fuzzed_fleet(seed)
+        router = fuzzed_router(seed)() if seed % 3 else None
+        check(scenario, simulate_fleet(scenario, router, fast))
