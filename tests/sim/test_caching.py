@@ -16,7 +16,7 @@ from tests.sim.test_engine import differences, ended
 
 def test_the_engines_agree_with_a_cache():
     hits = preemptions = 0
-    for seed in range(400):
+    for seed in range(200):
         base = in_sessions(seed) if seed % 3 == 0 else fuzzed_scenario(seed)
         scenario, policy = with_prefixes(base, seed), fuzzed_policy(seed)
         fast = ended(simulate, scenario, policy)
@@ -28,8 +28,8 @@ def test_the_engines_agree_with_a_cache():
         check(scenario, fast)
         hits += int(fast.hit_tokens.sum())
         preemptions += int((fast.preemptions * (fast.hit_tokens > 0)).sum())
-    assert hits > 10_000
-    assert preemptions > 100
+    assert hits > 4_000
+    assert preemptions > 40
 
 
 def fuzzed_eviction(seed):
@@ -60,7 +60,7 @@ def fuzzed_eviction(seed):
 
 def test_the_engines_agree_on_what_a_policy_evicts():
     asked = hits = 0
-    for seed in range(160):
+    for seed in range(70):
         scenario = with_prefixes(fuzzed_scenario(seed), seed)
         if scenario.deployment.kv_blocks > 150 or len(scenario.trace) > 25:
             continue
@@ -83,8 +83,8 @@ def test_the_engines_agree_on_what_a_policy_evicts():
         asked += one.questions
         built_in = ended(simulate, scenario, policy)
         hits += int((one.hit_tokens != built_in.hit_tokens).sum())
-    assert asked > 1000
-    assert hits > 20
+    assert asked > 200
+    assert hits > 3
 
 
 def sharing(requests, chains, **deployment):
