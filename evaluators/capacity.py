@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from evaluators.scenario import Scenario
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import fast
 from evaluators.sim.engine import simulate
 from evaluators.sim.run import Run
+from evaluators.sim.serving import serve_fleet
 from evaluators.splits import Plan, Service, draw_split
 from evaluators.workloads.trace import PS_PER_S, Ints, Trace
 from evaluators.workloads.workload import Workload
@@ -65,7 +64,7 @@ def attained(
 
 def _served(scenario: Scenario) -> Run:
     if scenario.fleet is not None:
-        return simulate_fleet(scenario, None, fast)
+        return serve_fleet(scenario, None)
     return simulate(scenario, None)
 
 

@@ -11,11 +11,10 @@ from evaluators.manners import Manner
 from evaluators.problem import Hook, Standard
 from evaluators.problems.scheduling import judged
 from evaluators.scenario import Scenario
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import fast
 from evaluators.sim.cluster_routing import HOOKS, MANNERS, VIEWS
 from evaluators.sim.laws import check
 from evaluators.sim.run import Run
+from evaluators.sim.serving import serve_fleet
 from evaluators.starvation import tails
 from evaluators.views import Column
 
@@ -37,7 +36,7 @@ Score of a scenario: mean over all requests of
   * min(1, gap objective / longest gap between two tokens),
 times a starvation factor (in every group of service class and prompt length, the mean
 of the ten slowest TTFTs and longest gaps may reach 1.5x that of the fleet's own rule,
-or the objective); over a bound that no policy can exceed. Loads range from 0.8x to 2x
+or the objective); over a bound that no policy can exceed. Loads range from 0.8x to 1.5x
 of what the fleet's own rule sustains. A replica refuses a request that its memory can
 never hold, and that request is lost.
 
@@ -93,7 +92,7 @@ class LoadBalancing:
 
     def serve(self, policy: object, scenario: Scenario) -> Run:
         """Serve the scenario by its fleet."""
-        return simulate_fleet(scenario, policy, fast)
+        return serve_fleet(scenario, policy)
 
     def evaluate(
         self, policy: object, scenario: Scenario, standard: Standard
