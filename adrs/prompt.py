@@ -91,11 +91,7 @@ def _system(problem: Problem) -> str:
         for name, columns in problem.views.items()
     )
     hooks = "\n".join(map(_hook, problem.hooks))
-    manners = "".join(map(_manner, problem.manners))
-    if manners:
-        manners = (
-            f"\n\nIt says how it wants to be asked by class attributes:\n{manners}"
-        )
+    manners = _manners(problem)
     imports = ", ".join(name for name in IMPORTS if not name.startswith("_"))
     return f"""\
 You improve policies for the problem "{problem.name}".
@@ -133,9 +129,17 @@ def _hook(hook: Hook) -> str:
     return f"- `{hook.name}({arguments})`: {hook.meaning} Asked {hook.asked}."
 
 
+def _manners(problem: Problem) -> str:
+    """Class attributes by which a policy says how to ask it; "" if there are none."""
+    if not problem.manners:
+        return ""
+    lines = "\n".join(map(_manner, problem.manners))
+    return f"\n\nIt says how it wants to be asked by class attributes:\n\n{lines}"
+
+
 def _manner(manner: Manner) -> str:
     expected = manner.expected or "True or False"
-    return f"\n- `{manner.name}`: {expected}; {manner.default!r} without it."
+    return f"- `{manner.name}`: {expected}; {manner.default!r} without it."
 
 
 def _user(question: Question) -> str:

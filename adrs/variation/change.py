@@ -95,7 +95,7 @@ def switch(
 ) -> str | None:
     """Let the policy be asked in another way, where there are ways by name."""
     del others
-    manners = vocabulary.ways()
+    manners = vocabulary.ways
     if not manners:
         return None
     manner = manners[rng.integers(len(manners))]

@@ -36,7 +36,7 @@ def take(
         for other in others
         for hook in vocabulary.hooks
         if hook in other.methods and hook != PLAN and _differs(draft, other, hook)
-        if hook not in vocabulary.listeners()
+        if hook not in vocabulary.listeners
         and _keeps_any(draft, other, hook, vocabulary)
     ]
     if not offers:
@@ -45,7 +45,7 @@ def take(
         1 if hook in draft.methods else LACKING_ODDS for _, hook in offers
     ])
     other, hook = offers[rng.choice(len(offers), p=odds / odds.sum())]
-    if not transplant(draft, other, (hook, hook), vocabulary.listeners()):
+    if not transplant(draft, other, (hook, hook), vocabulary.listeners):
         return None
     _behave(draft, other, hook, vocabulary)
     return f"{hook} of '{_brief(other.root)}'"
@@ -69,7 +69,7 @@ def blend(
         return None
     other, hook = offers[rng.integers(len(offers))]
     ours = ranking(draft, hook, vocabulary)
-    names, heard = (hook, "_theirs"), vocabulary.listeners()
+    names, heard = (hook, "_theirs"), vocabulary.listeners
     if ours is None or not transplant(draft, other, names, heard):
         return None
     theirs = draft.methods.pop("_theirs")
@@ -244,7 +244,7 @@ def _is_straight(method: ast.FunctionDef) -> bool:
 
 def _keeps_any(draft: Draft, other: Draft, hook: str, vocabulary: Vocabulary) -> bool:
     """Whether more than the other policy itself would come of taking a hook."""
-    decides = vocabulary.hooks.keys() - {hook, *vocabulary.listeners()}
+    decides = vocabulary.hooks.keys() - {hook, *vocabulary.listeners}
     return any(name in draft.methods or name in other.methods for name in decides)
 
 

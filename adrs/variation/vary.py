@@ -124,7 +124,7 @@ def _fitting(vocabulary: Vocabulary) -> Sequence[Operator]:
     fitting: tuple[Operator, ...] = OPERATORS
     if all(hook.returns != "count" for hook in vocabulary.hooks.values()):
         fitting = tuple(o._replace(odds=MORE.get(o.name, o.odds)) for o in fitting)
-    return (*fitting, SWITCH) if vocabulary.ways() else fitting
+    return (*fitting, SWITCH) if vocabulary.ways else fitting
 
 
 def _readable(source: str, vocabulary: Vocabulary) -> Draft | None:
@@ -148,7 +148,7 @@ def _prune(draft: Draft, parent: Draft, vocabulary: Vocabulary) -> None:
         if hook in draft.methods:
             _drop_dead_steps(draft.methods[hook])
     declared = {manner.name for manner in vocabulary.manners}
-    heard = vocabulary.listeners()
+    heard = vocabulary.listeners
     decides = [n for n in draft.methods if n in vocabulary.hooks and n not in heard]
     used = _reached(draft, decides, heard)
     given = vocabulary.hooks.keys() - heard

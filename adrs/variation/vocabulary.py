@@ -49,10 +49,12 @@ class Vocabulary:
             if hook.returns in ("keys", "index") and self.rows(name) in self._views
         ]
 
+    @property
     def listeners(self) -> list[str]:
         """Names of the hooks that decide nothing."""
         return [n for n, hook in self.hooks.items() if hook.returns == "nothing"]
 
+    @property
     def ways(self) -> list[Manner]:
         """Manners that are one of several words, and no number."""
         return [m for m in self.manners if len(m.words) > 1 and not m.has_number]
