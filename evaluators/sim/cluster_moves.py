@@ -98,14 +98,14 @@ class Moves:
         self._advance(move, at_ps)
         progress = self._engine(move.source).how_far(row)
         if progress is None:
-            self._give_up(move)
+            self._give_up(at_ps, move)
             return
         left = self._tokens(progress) - move.sent
         if left > self._block_tokens and move.stages < MOST_STAGES:
             if self._reserve(move, progress):
                 self._send(at_ps, move, progress, self._arrived)
             else:
-                self._give_up(move)
+                self._give_up(at_ps, move)
             return
         end = self._engine(move.source).step_end_ps()
         self._desk.later(at_ps if end is None else end, row, self._leave, move)
@@ -118,13 +118,14 @@ class Moves:
         source = self._engine(move.source)
         progress = source.how_far(row)
         if progress is None or not self._reserve(move, progress):
-            self._give_up(move)
+            self._give_up(at_ps, move)
             return
         source.take(row)
         self._members.changed(move.source)
         move.carried = progress
         self._desk.moved(row, move.source, move.target)
         self._send(at_ps, move, progress, self._land)
+        self.pull(at_ps)
 
     def _land(self, at_ps: int, row: int, move: Move) -> None:
         """All of a request's KV is there: it goes on."""
@@ -231,12 +232,13 @@ class Moves:
         self._members.changed(move.target)
         return has
 
-    def _give_up(self, move: Move) -> None:
-        """The request stays where it is."""
+    def _give_up(self, at_ps: int, move: Move) -> None:
+        """The request stays where it is; others may have the memory."""
         del self._moves[move.row]
         self.incoming[move.target] -= 1
         self._engine(move.target).cancel(move.row)
         self._members.changed(move.target)
+        self.pull(at_ps)
 
     def _send(self, at_ps: int, move: Move, progress: Carried, then: Then) -> None:
         """Copy what the target does not have, one token at least."""
