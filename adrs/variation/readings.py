@@ -90,8 +90,6 @@ FEATURES = (
     Feature("cost", "view.recompute_s", 5e-4, -1),
     Feature("depth", "view.depth", 100.0, 1),
     Feature("leaf", "(view.children == 0)", 1.0, 1),
-    Feature("in_tool_loop", "(view.owner == 1)", 1.0, -1),
-    Feature("preempted", "(view.owner == 3)", 1.0, -1),
 )
 
 DUE = "view.first_token_due_s - engine.now_s"

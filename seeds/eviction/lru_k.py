@@ -2,10 +2,10 @@
 
 import numpy as np
 
+REMEMBERED = 200_000  # blocks whose history is kept, in memory or not
+
 
 class LeastRecentlyUsedTwice:
-    remembered = 200_000  # blocks whose history is kept, in memory or not
-
     def __init__(self):
         self.uses_s = {}  # last use and the one before, by id
 
@@ -15,7 +15,7 @@ class LeastRecentlyUsedTwice:
         for block, at_s in uses_s:
             last_s = self.uses_s.pop(block, (-np.inf,))[0]
             self.uses_s[block] = (at_s, last_s)
-        for _ in range(len(self.uses_s) - self.remembered):
+        for _ in range(len(self.uses_s) - REMEMBERED):
             del self.uses_s[next(iter(self.uses_s))]
 
     def keep_value(self, blocks, now_s):
