@@ -65,6 +65,7 @@ class FastReplica(FastEngine):
         running.panel.update(row, request.generated, blocks, request.last_token_ps)
         self.submit(row, at_ps)
 
+    @property
     def load(self) -> Load:
         """See ``Replica``."""
         running, decodes = self._running, self._running.decodes
@@ -90,6 +91,7 @@ class FastReplica(FastEngine):
             running.last_step_ps,
         )
 
+    @property
     def quiet_until_ps(self) -> int:
         """See ``Replica``."""
         if self._pending is not None:
@@ -97,6 +99,7 @@ class FastReplica(FastEngine):
         idle = not (self._running.rows or self._scheduler.queue.members)
         return FOREVER_PS if idle and not self._arrivals else 0
 
+    @property
     def step_end_ps(self) -> int | None:
         """See ``Replica``."""
         return None if self._pending is None else self._pending.ends_ps
@@ -205,10 +208,12 @@ class PlainReplica(PlainEngine):
         self.panel.update(own.row, own.generated, blocks, own.last_token_ps)
         self.submit(own.row, at_ps)
 
+    @property
     def quiet_until_ps(self) -> int:
         """See ``Replica``."""
         return 0
 
+    @property
     def step_end_ps(self) -> int | None:
         """See ``Replica``."""
         return None if self.pending is None else self.pending[0]
@@ -244,6 +249,7 @@ class PlainReplica(PlainEngine):
     def _carried(self, request: Request) -> Carried:
         return Carried(request.row, request.generated, request.last_token_ps)
 
+    @property
     def load(self) -> Load:
         """See ``Replica``."""
         waiting = [*self.waiting, *(self.requests[row] for _, row in self.arrivals)]

@@ -61,7 +61,7 @@ class Members:
             return []
         engine.advance(until_ps)
         self._times_ps[index] = until
-        self._quiet_ps[index] = engine.quiet_until_ps()
+        self._quiet_ps[index] = engine.quiet_until_ps
         self._loads[index] = None
         finished = engine.finished[:]
         engine.finished.clear()
@@ -85,7 +85,7 @@ class Members:
         """Something was done to a replica that it did not do itself."""
         engine = self.engines[index]
         assert engine is not None
-        self._quiet_ps[index] = min(self._quiet_ps[index], engine.quiet_until_ps())
+        self._quiet_ps[index] = min(self._quiet_ps[index], engine.quiet_until_ps)
         self._loads[index] = None
         if self.watches:
             self._bound(index)
@@ -129,7 +129,7 @@ class Members:
         loads = self._loads
         for index, engine in enumerate(self.engines):
             if loads[index] is None and engine:
-                loads[index] = engine.load()
+                loads[index] = engine.load
         return [load or NO_LOAD for load in loads]
 
     def cached_tokens(self, row: int) -> list[int]:

@@ -107,7 +107,7 @@ class Moves:
             else:
                 self._give_up(at_ps, move)
             return
-        end = self._engine(move.source).step_end_ps()
+        end = self._engine(move.source).step_end_ps
         self._desk.later(at_ps if end is None else end, row, self._leave, move)
 
     def _leave(self, at_ps: int, row: int, move: Move) -> None:

@@ -39,7 +39,48 @@ class Carried(NamedTuple):
     last_token_ps: int
 
 
-class Replica(Protocol):
+class Movable(Protocol):
+    """What a fleet asks of an engine to move requests away from it and to it."""
+
+    @property
+    def step_end_ps(self) -> int | None:
+        """When the step in progress ends; None between two steps."""
+        ...
+
+    def decoding(self) -> list[Carried]:
+        """Requests past their prompt with their KV, in running order."""
+        ...
+
+    def leaves_after_prompt(self, row: int) -> None:
+        """The request, to be submitted, goes on elsewhere after its next token."""
+        ...
+
+    def how_far(self, row: int) -> Carried | None:
+        """How far a request past its prompt is; None if it is none any more."""
+        ...
+
+    def reserve(self, row: int, blocks: int) -> bool:
+        """Keep so many blocks in all for a request to come; False if there are none."""
+        ...
+
+    def cancel(self, row: int) -> None:
+        """A request for which memory was reserved does not come."""
+        ...
+
+    def take(self, row: int) -> None:
+        """Between two steps: a request past its prompt leaves, with its memory."""
+        ...
+
+    def let_go(self, row: int) -> None:
+        """The KV of a request that left after its prompt has arrived elsewhere."""
+        ...
+
+    def give(self, request: Carried, at_ps: int) -> None:
+        """A request goes on here, its KV in the memory reserved for it."""
+        ...
+
+
+class Replica(Movable, Protocol):
     """What a fleet asks of an engine, whichever it is."""
 
     @property
@@ -83,52 +124,18 @@ class Replica(Protocol):
         """Time before which no request finishes, as things are; None when idle."""
         ...
 
+    @property
     def quiet_until_ps(self) -> int:
         """Time before which advancing changes nothing, having advanced just now."""
         ...
 
+    @property
     def load(self) -> Load:
         """Its state as far as it has advanced."""
         ...
 
     def cached_tokens(self, row: int) -> int:
         """Leading prompt tokens of a request that it has in memory."""
-        ...
-
-    def step_end_ps(self) -> int | None:
-        """When the step in progress ends; None between two steps."""
-        ...
-
-    def decoding(self) -> list[Carried]:
-        """Requests past their prompt with their KV, in running order."""
-        ...
-
-    def leaves_after_prompt(self, row: int) -> None:
-        """The request, to be submitted, goes on elsewhere after its next token."""
-        ...
-
-    def how_far(self, row: int) -> Carried | None:
-        """How far a request past its prompt is; None if it is none any more."""
-        ...
-
-    def reserve(self, row: int, blocks: int) -> bool:
-        """Keep so many blocks in all for a request to come; False if there are none."""
-        ...
-
-    def cancel(self, row: int) -> None:
-        """A request for which memory was reserved does not come."""
-        ...
-
-    def take(self, row: int) -> None:
-        """Between two steps: a request past its prompt leaves, with its memory."""
-        ...
-
-    def let_go(self, row: int) -> None:
-        """The KV of a request that left after its prompt has arrived elsewhere."""
-        ...
-
-    def give(self, request: Carried, at_ps: int) -> None:
-        """A request goes on here, its KV in the memory reserved for it."""
         ...
 
     def could_start(self, row: int, generated: int) -> bool:
