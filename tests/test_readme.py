@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
 
 def test_there_are_exactly_two_commands_and_then_more_to_try():
     assert BLOCKS[0].strip().endswith("adrs evolve")
-    assert BLOCKS[1].strip().endswith("-m pytest")
+    assert BLOCKS[1].strip().endswith("-m pytest -n 2")
     assert [len(block.strip().splitlines()) for block in BLOCKS[:2]] == [1, 1]
     assert commands()[0] == ["evolve"]
 
