@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from evaluators.companions import companion
-from evaluators.evaluation import Outcome, PolicyError
+from evaluators.evaluation import Outcome
+from evaluators.judging import judge
 from evaluators.manners import Manner
 from evaluators.metrics import measure
 from evaluators.problem import Hook, Standard
@@ -100,14 +101,11 @@ class Eviction:
         A policy's fault is an outcome with a failure and score 0. Raises
         ``LawBrokenError`` when the run breaks a law or exceeds the bound: our bug.
         """
-        try:
-            run = self.serve(policy, scenario)
-        except PolicyError as error:
-            failure = error.failure
-            text = f"Failed ({failure.kind}): {failure.message}"
-            return Outcome(scenario.name, scenario.regime, 0.0, {}, text, failure)
-        check(scenario, run)
-        return judged(scenario, run, standard)
+        return judge(
+            scenario,
+            lambda: self.serve(policy, scenario),
+            lambda run: judged(scenario, run, standard),
+        )
 
 
 def judged(scenario: Scenario, run: Run, standard: Standard) -> Outcome:

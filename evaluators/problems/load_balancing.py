@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from evaluators.evaluation import Outcome, PolicyError
+from evaluators.evaluation import Outcome
 from evaluators.fleet_bound import fleet_bound
+from evaluators.judging import judge
 from evaluators.manners import Manner
 from evaluators.problem import Hook, Standard
 from evaluators.problems.scheduling import judged
@@ -102,20 +103,22 @@ class LoadBalancing:
         A policy's fault is an outcome with a failure and score 0. Raises
         ``LawBrokenError`` when the run breaks a law or exceeds the bound: our bug.
         """
-        try:
-            run = self.serve(policy, scenario)
-        except PolicyError as error:
-            failure = error.failure
-            text = f"Failed ({failure.kind}): {failure.message}"
-            return Outcome(scenario.name, scenario.regime, 0.0, {}, text, failure)
-        check(scenario, run)
-        outcome = judged(scenario, run, standard)
-        spread = spread_of(scenario, run)
-        return replace(
-            outcome,
-            metrics={**outcome.metrics, **spread},
-            feedback=f"{told(scenario, run, spread)}\n{outcome.feedback}",
+        return judge(
+            scenario,
+            lambda: self.serve(policy, scenario),
+            lambda run: _judged(scenario, run, standard),
         )
+
+
+def _judged(scenario: Scenario, run: Run, standard: Standard) -> Outcome:
+    """The outcome of one engine's judge, and how the replicas shared the work."""
+    outcome = judged(scenario, run, standard)
+    spread = spread_of(scenario, run)
+    return replace(
+        outcome,
+        metrics={**outcome.metrics, **spread},
+        feedback=f"{told(scenario, run, spread)}\n{outcome.feedback}",
+    )
 
 
 def spread_of(scenario: Scenario, run: Run) -> dict[str, float]:
