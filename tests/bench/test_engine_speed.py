@@ -16,10 +16,12 @@ import pytest
 from adrs.sandbox import Limits, close_zygote, evaluate
 from evaluators.calibration.calibration import load
 from evaluators.capacity import ATTAINED, in_objectives
+from evaluators.evaluation import Outcome
 from evaluators.fleet import Fleet, Member
 from evaluators.load import load_policy
 from evaluators.problem import Exam, Standard
 from evaluators.problems import load as load_problem
+from evaluators.problems.scheduling import Scheduling
 from evaluators.scenario import Deployment, Scenario
 from evaluators.sim.cluster import simulate_fleet
 from evaluators.sim.cluster_engines import fast
@@ -178,26 +180,37 @@ def test_in_process():
     assert len(in_python(hour).steps.count) <= 3 * len(hour.trace)
 
 
+class ServedOnly(Scheduling):
+    """The problem without its judging: what serving alone takes."""
+
+    def evaluate(self, policy, scenario, standard):
+        run = self.serve(policy, scenario)
+        return Outcome(scenario.name, 1.0, 1.0, {"questions": float(run.questions)})
+
+
 def test_isolated():
     problem = load_problem("scheduling")
     policy = load_policy(AGED, problem.hooks)
     limits, wall = Limits(60.0, 120.0, 512 << 20), time.perf_counter
-    print("\n| a Python policy | isolated | in process | questions | each |")
-    print("|---|---:|---:|---:|---:|")
+    print(
+        "\n| a Python policy | isolated | and judged | in process | questions | each |"
+    )
+    print("|---|---:|---:|---:|---:|---:|")
     names = {"Azure hour": azure_hour(), "2x, 4,096 blocks": azure_hour(2.0, 4096)}
     for name, hour in names.items():
         exam = Exam(hour, Standard(1.0, tails(hour, by_default(hour))))
         try:
             inside = seconds(lambda h=hour: simulate(h, policy), clock=wall)
-            isolated = seconds(
-                lambda e=exam: evaluate(problem, AGED, e, limits), clock=wall
+            isolated, judged = (
+                seconds(lambda p=p, e=exam: evaluate(p, AGED, e, limits), clock=wall)
+                for p in (ServedOnly(), problem)
             )
         finally:
             close_zygote()
         questions = simulate(hour, policy).questions
         each_us = 1e6 * (isolated - inside) / questions
-        row = f"{name} | {isolated:.2f} s | {inside:.2f} s | {questions:,}"
-        print(f"| {row} | {each_us:.0f} us |")
+        row = f"{isolated:.2f} s | {judged:.2f} s | {inside:.2f} s | {questions:,}"
+        print(f"| {name} | {row} | {each_us:.0f} us |")
         assert isolated / inside < 6
 
 
