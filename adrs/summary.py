@@ -58,6 +58,8 @@ def _why_nobody(archive: Archive, verdict: Verdict) -> str:
 
 def _gain(name: str, other: Contender, found: Comparison) -> list[str]:
     words = "better" if found.is_better else "not shown to be better"
+    if not found.is_better:
+        words += f"; that one reaches {other.bound_ratio:.4f} of the bound before gates"
     return [
         f"gain over {name} ({other.validation:.4f}, {other.idea.rstrip('.')}):",
         f"  {found.overall}  {words}",
