@@ -1,12 +1,11 @@
 """What an eviction policy sees: KV blocks that nobody holds, and what befell blocks."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from evaluators.views import Column, Floats, Ints, Parts
+from evaluators.view_tables import NamedColumns
+from evaluators.views import Column, Floats, Ints
 
 UNKNOWN, TOOL, PERSON, PREEMPTED = range(4)
 """States of an owner: what the engine knows of the session that used a block last."""
@@ -36,52 +35,14 @@ EVENT_INTS = (
 EVENT_FLOATS = (Column("at_s", "when"),)
 
 
-class _Table:
-    """Columns of shape (n,), read-only, of two arrays: whole numbers and others."""
-
-    int_columns: ClassVar[Sequence[Column]]
-    float_columns: ClassVar[Sequence[Column]]
-    n_parts: ClassVar[int] = 2
-
-    def __init__(self, ints: Ints, floats: Floats) -> None:
-        ints.flags.writeable = floats.flags.writeable = False
-        self._parts = (ints, floats)
-        values = self.__dict__
-        for columns, rows in ((self.int_columns, ints), (self.float_columns, floats)):
-            for column, row in zip(columns, rows, strict=True):
-                values[column.name] = row
-
-    def __len__(self) -> int:
-        return int(self._parts[0].shape[1])
-
-    def __getattr__(self, name: str) -> NDArray[Any]:
-        known = ", ".join(column.name for column in self.columns())
-        kind = type(self).__name__.lower()
-        raise AttributeError(f"{kind} has no column {name!r}; it has {known}")
-
-    def parts(self) -> Parts:
-        """The arrays that make this view again on the other side."""
-        return self._parts
-
-    @classmethod
-    def from_parts(cls, parts: Parts) -> Self:
-        """Inverse of ``parts``."""
-        return cls(*parts)
-
-    @classmethod
-    def columns(cls) -> tuple[Column, ...]:
-        """Every column of this view."""
-        return (*cls.float_columns, *cls.int_columns)
-
-
-class Blocks(_Table):
+class Blocks(NamedColumns):
     """Full KV blocks that nobody holds, the longest unused first."""
 
     int_columns = BLOCK_INTS
     float_columns = BLOCK_FLOATS
 
 
-class Events(_Table):
+class Events(NamedColumns):
     """What befell blocks since the last question, in order."""
 
     int_columns = EVENT_INTS

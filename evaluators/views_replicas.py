@@ -5,12 +5,13 @@ travels as it is, and nothing of an engine's own comes with it.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.views import Column, Floats, Ints, Parts
+from evaluators.view_tables import Named, NamedColumns
+from evaluators.views import Column, Floats, Ints
 
 REQUEST_INTS = (
     Column("id", "opaque identity"),
@@ -66,37 +67,7 @@ MOVABLE_INTS = (
 MOVABLE_FLOATS = (Column("arrived_s", "arrival time"),)
 
 
-class _View:
-    """Attributes named by ``int_columns`` and ``float_columns``, one a row."""
-
-    int_columns: ClassVar[Sequence[Column]]
-    float_columns: ClassVar[Sequence[Column]]
-    n_parts: ClassVar[int] = 2
-
-    def __init__(self, ints: Ints, floats: Floats) -> None:
-        self._parts = (ints, floats)
-
-    def parts(self) -> Parts:
-        """The arrays that make this view again on the other side."""
-        return self._parts
-
-    @classmethod
-    def from_parts(cls, parts: Parts) -> Self:
-        """Inverse of ``parts``."""
-        return cls(*parts)
-
-    @classmethod
-    def columns(cls) -> tuple[Column, ...]:
-        """Every column of this view."""
-        return (*cls.float_columns, *cls.int_columns)
-
-    def __getattr__(self, name: str) -> NDArray[Any]:
-        known = ", ".join(column.name for column in self.columns())
-        kind = type(self).__name__.lower()
-        raise AttributeError(f"{kind} has no {name!r}; it has {known}")
-
-
-class Request(_View):
+class Request(Named):
     """The request to be routed; every column is a number."""
 
     int_columns = REQUEST_INTS
@@ -111,29 +82,14 @@ class Request(_View):
             values[column.name] = number
 
 
-class _Table(_View):
-    """Every column has shape (n,) and is read-only."""
-
-    def __init__(self, ints: Ints, floats: Floats) -> None:
-        super().__init__(ints, floats)
-        ints.flags.writeable = floats.flags.writeable = False
-        values = self.__dict__
-        for columns, rows in ((self.int_columns, ints), (self.float_columns, floats)):
-            for column, row in zip(columns, rows, strict=True):
-                values[column.name] = row
-
-    def __len__(self) -> int:
-        return int(self._parts[0].shape[1])
-
-
-class Replicas(_Table):
+class Replicas(NamedColumns):
     """The replicas of a fleet, a row each, in a fixed order."""
 
     int_columns = REPLICA_INTS
     float_columns = REPLICA_FLOATS
 
 
-class Movable(_Table):
+class Movable(NamedColumns):
     """Decoding requests that no migration is moving, by replica, as they run."""
 
     int_columns = MOVABLE_INTS

@@ -14,12 +14,12 @@ class Arrivals:
     max_model_len, and those that follow a rejected one.
     """
 
-    __slots__ = ("_followers", "first", "rejected")
+    __slots__ = ("_followers", "_out", "first", "rejected")
 
     def __init__(self, scenario: Scenario, kv_blocks: int = 0) -> None:
         most = kv_blocks or scenario.deployment.kv_blocks
         self.rejected = rejected_rows(scenario, most)
-        out = set(self.rejected)
+        out = self._out = set(self.rejected)
         sessions = scenario.trace.sessions
         waits = sessions is not None
         self._followers = _followers(sessions) if sessions is not None else {}
@@ -41,7 +41,7 @@ class Arrivals:
         found = self._followers.get(row)
         if not found:
             return []
-        out = set(self.rejected)
+        out = self._out
         return [(finished_ps + wait, r) for r, wait in found if r not in out]
 
 

@@ -1,7 +1,7 @@
 """KV blocks of one replica with prefix caching, as vLLM 0.32's BlockPool keeps them.
 
-``prefix_cache`` makes one: the engine's own order of eviction without an evictor, the
-order of a policy with one (``cache_valued.py``). ``cache_plain.py`` is the oracle.
+``PrefixCache`` evicts in the engine's own order, ``cache_valued.py`` in a policy's;
+``cache_plain.py`` is the oracle.
 """
 
 from collections import OrderedDict
@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol
 
 from evaluators.scenario import Deployment
 from evaluators.sim.cache_contents import Contents
-from evaluators.workloads.prefixes import Prefixes
 
 
 class Hits(NamedTuple):
@@ -93,13 +92,6 @@ class Cache(Protocol):
     def release(self, row: int, tokens: int, now_ps: int) -> None:
         """The request, with blocks for so many tokens, lets go of all, tail first."""
         ...
-
-
-def prefix_cache(
-    deployment: Deployment, prefixes: Prefixes | None, n_rows: int
-) -> "PrefixCache":
-    """An empty memory that evicts in the engine's own order."""
-    return PrefixCache(deployment, Contents(prefixes, n_rows, deployment.block_tokens))
 
 
 class PrefixCache:

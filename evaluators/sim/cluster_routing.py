@@ -9,6 +9,7 @@ from evaluators.evaluation import PolicyError
 from evaluators.fleet import Fleet
 from evaluators.manners import Manner
 from evaluators.problem import Hook, numbers
+from evaluators.sim.asking import called
 from evaluators.views import Ints
 from evaluators.views_replicas import Movable, Replicas, Request
 
@@ -98,15 +99,7 @@ class RoutingPolicy:
 
     def _call(self, hook: Callable[..., Any], *views: object) -> Any:  # noqa: ANN401
         self.questions += 1
-        try:
-            return hook(*views)
-        except PolicyError:
-            raise
-        except Exception as error:
-            name = getattr(hook, "__name__", "hook")
-            raise PolicyError(
-                "exception", f"{name}: {type(error).__name__}: {error}"
-            ) from error
+        return called(getattr(hook, "__name__", "hook"), hook, *views)
 
 
 class RoundRobin:

@@ -41,7 +41,7 @@ def simulate(scenario: Scenario, policy: object, *, eviction: object = None) -> 
     """
     if scenario.deployment.host_memory:
         return simulate_with_host(scenario, policy)
-    if eviction is None and covers(scenario, policy) and pays(scenario):
+    if eviction is None and pays(scenario) and covers(scenario, policy):
         return serve(scenario)
     hooks = Policy(policy)
     cache = kv_cache(scenario, eviction)

@@ -1,13 +1,13 @@
 """The questions that a memory asks an eviction policy, and the checks of answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from evaluators.evaluation import PolicyError
 from evaluators.manners import Manner, heard, told
 from evaluators.problem import Hook
+from evaluators.sim.asking import called
 from evaluators.sim.block_owners import Owners
 from evaluators.sim.hooks import checked_keys
 from evaluators.sim.panel import opaque_ids
@@ -80,7 +80,9 @@ class Evictor:
     def __init__(self, policy: object, owners: Owners) -> None:
         self.questions = 0
         self.owners = owners
-        self._hooks = {h.name: getattr(policy, h.name, None) for h in HOOKS}
+        self._hooks: dict[str, Any] = {
+            h.name: getattr(policy, h.name, None) for h in HOOKS
+        }
         self._together = getattr(policy, "ask_together", None)
         self.rescores = heard(told(policy, MANNERS), MANNERS)["rescore"] == "always"
         self._seen: dict[int, int] = {}
@@ -118,7 +120,10 @@ class Evictor:
         if self._together and len(asked) > 1:
             answer = self._together([hook.name for hook in asked], views)[-1]
         else:
-            answers = [_called(self._hooks[h.name], h, views) for h in asked]
+            answers = [
+                called(h.name, self._hooks[h.name], *(views[n] for n in h.arguments))
+                for h in asked
+            ]
             answer = answers[-1]
         return list(checked_keys(answer, len(view), "keep_value").tolist())
 
@@ -165,17 +170,3 @@ class _Batch:
         self.numbers: list[int] = []
         self.hits: list[int] = []
         self.at_ps: list[int] = []
-
-
-def _called(
-    hook: Callable[..., Any] | None, asked: Hook, views: dict[str, Any]
-) -> object:
-    assert hook is not None
-    try:
-        return hook(*(views[name] for name in asked.arguments))
-    except PolicyError:
-        raise
-    except Exception as error:
-        raise PolicyError(
-            "exception", f"{asked.name}: {type(error).__name__}: {error}"
-        ) from error

@@ -8,6 +8,7 @@ import numpy as np
 
 from evaluators.evaluation import PolicyError
 from evaluators.problem import Hook, numbers
+from evaluators.sim.asking import called
 from evaluators.views import Engine, Floats, Ints, Requests, Running, Waiting
 
 HOOKS = (
@@ -190,14 +191,7 @@ class Policy:
 
     def _call(self, hook: Callable[..., Any], *views: object) -> Any:  # noqa: ANN401
         self.questions += 1
-        try:
-            return hook(*views)
-        except PolicyError:
-            raise
-        except Exception as error:
-            raise PolicyError(
-                "exception", f"{_name(hook)}: {type(error).__name__}: {error}"
-            ) from error
+        return called(_name(hook), hook, *views)
 
 
 def is_finite(values: Floats) -> bool:

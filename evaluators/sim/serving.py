@@ -13,6 +13,6 @@ def serve_fleet(scenario: Scenario, router: object) -> Run:
 
     Raises ``PolicyError`` for a policy's fault.
     """
-    if covers(scenario, router) and pays(scenario):
+    if pays(scenario) and covers(scenario, router):
         return serve(scenario)
     return simulate_fleet(scenario, router, fast)

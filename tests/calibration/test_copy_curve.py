@@ -1,9 +1,7 @@
-import os
-from pathlib import Path
-
 import pytest
 
 from evaluators.calibration.copy_curve import affine, load_curve, names, parse_curve
+from tests.calibration.data import data_folder
 
 GB = 10**9
 CURVE = affine(
@@ -77,11 +75,12 @@ def test_a_missing_or_unknown_key_and_an_unknown_name_are_refused():
         load_curve("carrier_pigeon")
 
 
+APEX = "gpu/apex/comm/H100-SXM-80GB"
+
+
 def test_the_measured_curve_between_two_gpus_is_the_published_table():
-    if "ADRS_DATA" not in os.environ:
-        pytest.skip("ADRS_DATA names no folder with gpu/apex")
     pandas = pytest.importorskip("pandas")
-    folder = Path(os.environ["ADRS_DATA"]) / "gpu/apex/comm/H100-SXM-80GB"
+    folder = data_folder(APEX) / APEX
     found = pandas.read_csv(folder / "sendrecv.csv.gz")
     least = found.groupby("size(kb)")["time(us)"].min().cummax()
     knots = [(int(kb) * 1024, round(us * 1e6)) for kb, us in least.items()]

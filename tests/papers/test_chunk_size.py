@@ -15,8 +15,6 @@ from there to 2,048 by -1 to +5 %; chunks of 512 tokens cost 21 % (OPT-13B) and 
 
 import csv
 import gzip
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +25,7 @@ from evaluators.rng import stream
 from evaluators.scenario import Deployment, Scenario, ServiceClass
 from evaluators.sim.engine import simulate
 from evaluators.workloads.trace import PS_PER_S
+from tests.calibration.data import data_folder
 from tests.problems.builders import policy, trace_of
 
 SEEDS = range(5)
@@ -65,10 +64,8 @@ def drawn(calibration, seed, n=120):
 
 
 def summaries(calibration, seed, n=1000):
-    if "ADRS_DATA" not in os.environ:
-        pytest.skip("ADRS_DATA names no folder with recorded lengths")
     name = "vidur_arxiv_summarization_lengths.csv.gz"
-    with gzip.open(Path(os.environ["ADRS_DATA"]) / "traces" / name, "rt") as file:
+    with gzip.open(data_folder("traces") / "traces" / name, "rt") as file:
         lengths = [
             (row["num_prefill_tokens"], row["num_decode_tokens"])
             for row in csv.DictReader(file)

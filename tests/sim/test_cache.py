@@ -6,7 +6,8 @@ import pytest
 
 from evaluators.scenario import Deployment
 from evaluators.sim import cache_plain, cache_valued
-from evaluators.sim.cache import prefix_cache
+from evaluators.sim.cache import PrefixCache
+from evaluators.sim.cache_contents import Contents
 from evaluators.sim.cache_plain import PlainCache
 from evaluators.sim.cache_valued import memory
 from evaluators.workloads.prefixes import Prefixes
@@ -23,7 +24,7 @@ def both(chains, kv_blocks, *, block_tokens=1, trace_block_tokens=1):
     prefixes = of_chains(chains, trace_block_tokens)
     where = Deployment("small", kv_blocks, block_tokens=block_tokens)
     return [
-        prefix_cache(where, prefixes, len(chains)),
+        PrefixCache(where, Contents(prefixes, len(chains), where.block_tokens)),
         PlainCache(where, prefixes, len(chains)),
     ]
 

@@ -85,7 +85,6 @@ def test_a_request_waits_as_recorded_after_the_one_before_it(tmp_path):
 def test_a_sub_agent_follows_its_call_and_is_waited_for(tmp_path):
     agent = {
         "t": 3.0,
-        "type": "subagent",
         "requests": [call(0.0, 640, 9, [50, 10]), call(4.0, 704, 9, [50, 11])],
     }
     trace = session(
