@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from evaluators.scenario import Scenario
+from evaluators.sim.cluster.serving import serve_fleet
 from evaluators.sim.engine import simulate
 from evaluators.sim.run import Run
-from evaluators.sim.serving import serve_fleet
 from evaluators.splits import Plan, Service, draw_split
 from evaluators.workloads.trace import PS_PER_S, Ints, Trace
 from evaluators.workloads.workload import Workload

@@ -6,7 +6,7 @@ import numpy as np
 
 from evaluators.cache_replay import Chains, optimal
 from evaluators.scenario import Scenario
-from evaluators.sim.block_owners import Owners
+from evaluators.sim.cache.owners import Owners
 from evaluators.sim.run import Run
 from evaluators.views import Floats, Ints
 

@@ -11,8 +11,8 @@ from adrs.timeline import ENGINE, REQUESTS, render
 from evaluators.calibration.step_time import StepTime
 from evaluators.fleet import Fleet, Member
 from evaluators.scenario import Deployment, Scenario, ServiceClass
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import fast
+from evaluators.sim.cluster.engines import fast
+from evaluators.sim.cluster.fleet import simulate_fleet
 from evaluators.sim.engine import simulate
 from evaluators.workloads.trace import PS_PER_S, Trace
 

@@ -10,8 +10,8 @@ from evaluators.metrics import measure
 from evaluators.problem import Hook, Standard
 from evaluators.reuse import reusable_s, reuse
 from evaluators.scenario import Scenario
+from evaluators.sim.cache.evict import HOOKS, MANNERS
 from evaluators.sim.engine import simulate
-from evaluators.sim.evict import HOOKS, MANNERS
 from evaluators.sim.laws import LawBrokenError, check
 from evaluators.sim.run import Run
 from evaluators.starvation import gate, tails

@@ -12,10 +12,10 @@ from evaluators.manners import Manner
 from evaluators.problem import Hook, Standard
 from evaluators.problems.scheduling import judged
 from evaluators.scenario import Scenario
-from evaluators.sim.cluster_routing import HOOKS, MANNERS, VIEWS
+from evaluators.sim.cluster.routing import HOOKS, MANNERS, VIEWS
+from evaluators.sim.cluster.serving import serve_fleet
 from evaluators.sim.laws import check
 from evaluators.sim.run import Run
-from evaluators.sim.serving import serve_fleet
 from evaluators.starvation import tails
 from evaluators.views import Column
 

@@ -12,21 +12,21 @@ from typing import NamedTuple
 from evaluators.scenario import Scenario
 from evaluators.sim.alarm import Alarm
 from evaluators.sim.arrivals import Arrivals
-from evaluators.sim.cache import Cache
-from evaluators.sim.cache_valued import memory
+from evaluators.sim.cache.prefix_cache import Cache
+from evaluators.sim.cache.valued import memory
 from evaluators.sim.clock import steps_to_cover, total_ps
 from evaluators.sim.compiled.coverage import covers, pays
 from evaluators.sim.compiled.serve import serve
 from evaluators.sim.hooks import Policy
+from evaluators.sim.host.engine import simulate_with_host
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.panel import Panel
+from evaluators.sim.plain.engine import PlainEngine
 from evaluators.sim.queue import FirstCome, Ranked
-from evaluators.sim.reference import PlainEngine
 from evaluators.sim.run import Run
 from evaluators.sim.running import RunningSet
 from evaluators.sim.scheduler import Scheduler
 from evaluators.sim.step import Step
-from evaluators.sim.swapping import simulate_with_host
 from evaluators.workloads.trace import FOREVER_PS as FOREVER
 
 

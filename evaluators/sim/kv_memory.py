@@ -1,7 +1,7 @@
 """KV blocks of one engine: how many can be had, and who takes and lets go of them."""
 
 from evaluators.scenario import Deployment
-from evaluators.sim.cache import Cache
+from evaluators.sim.cache.prefix_cache import Cache
 
 
 class KvMemory:

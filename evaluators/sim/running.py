@@ -1,7 +1,7 @@
 """Requests that hold KV memory, how far they are, and what a step does to them."""
 
 from evaluators.scenario import Scenario
-from evaluators.sim.cache import Cache
+from evaluators.sim.cache.prefix_cache import Cache
 from evaluators.sim.clock import Clock
 from evaluators.sim.decodes import Decodes
 from evaluators.sim.kv_memory import KvMemory

@@ -23,12 +23,12 @@ from evaluators.problem import Exam, Standard
 from evaluators.problems import load as load_problem
 from evaluators.problems.scheduling import Scheduling
 from evaluators.scenario import Deployment, Scenario
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import fast
+from evaluators.sim.cluster.engines import fast
+from evaluators.sim.cluster.fleet import simulate_fleet
 from evaluators.sim.compiled.coverage import covers, is_installed
 from evaluators.sim.compiled.serve import serve
 from evaluators.sim.engine import simulate
-from evaluators.sim.reference import simulate_plainly
+from evaluators.sim.plain.engine import simulate_plainly
 from evaluators.sim.run import Run
 from evaluators.starvation import tails
 from evaluators.workloads.classes import CLASSES

@@ -4,13 +4,13 @@ from typing import Any
 
 from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import Arrivals
-from evaluators.sim.block_owners import Owners
-from evaluators.sim.cache_plain import Block, PlainCache
-from evaluators.sim.cache_valued import memory
+from evaluators.sim.cache.evict import Evictor
+from evaluators.sim.cache.owners import Owners
+from evaluators.sim.cache.plain import Block, PlainCache
+from evaluators.sim.cache.valued import memory
 from evaluators.sim.engine import FastEngine
-from evaluators.sim.evict import Evictor
 from evaluators.sim.hooks import Policy
-from evaluators.sim.reference import PlainEngine
+from evaluators.sim.plain.engine import PlainEngine
 from evaluators.sim.run import Decision, Run
 
 FIELDS = (

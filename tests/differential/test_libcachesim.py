@@ -12,7 +12,7 @@ from evaluators.cache_replay import RULES, Chains
 from evaluators.load import load_policy
 from evaluators.problems.eviction import PROBLEM
 from evaluators.scenario import Deployment, Scenario
-from evaluators.sim import cache_valued
+from evaluators.sim.cache import valued
 from evaluators.workloads.prefixes import Prefixes
 from evaluators.workloads.trace import Trace
 from tests.differential.cache_python import answer, needs
@@ -40,7 +40,7 @@ def hits_of(seed, ids):
     where = Deployment("flat", N_BLOCKS, block_tokens=1, prefix_caching=True)
     scenario = Scenario("flat", "train", 1.0, trace, where, SIMPLE, CLASSES, "made up")
     text = (SEEDS / "eviction" / f"{seed}.py").read_text()
-    cache = cache_valued.memory(scenario, load_policy(text, PROBLEM.hooks))
+    cache = valued.memory(scenario, load_policy(text, PROBLEM.hooks))
     hits = []
     for row in range(len(ids)):
         now_ps = (row + 1) * 10**12
@@ -80,7 +80,7 @@ def test_the_replay_of_a_large_memory_hits_alike(rule, theirs, tmp_path):
 )
 def test_the_share_of_hits_is_theirs(seed, theirs, tmp_path, monkeypatch):
     """A policy hears of a block after it has made room for it, and so decides later."""
-    monkeypatch.setattr(cache_valued, "VICTIMS", 1)
+    monkeypatch.setattr(valued, "VICTIMS", 1)
     ids = zipf()
     ours, other = hits_of(seed, ids), theirs_of(theirs, ids, N_BLOCKS, tmp_path)
     assert ours.mean() == pytest.approx(other.mean(), abs=0.002)

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from evaluators.sim.cache_plain import PlainCache
-from evaluators.sim.cache_valued import memory
+from evaluators.sim.cache.plain import PlainCache
+from evaluators.sim.cache.valued import memory
 from tests.differential.vllm_python import answers, needs_vllm
 from tests.differential.vllm_side.job import Job, to_json
 from tests.sim.cached import Case, Driver, drawn, plain_memory

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from evaluators.load import load_policy
+from evaluators.sim.cache.evict import HOOKS as EVICTION_HOOKS
 from evaluators.sim.compiled.serve import serve
-from evaluators.sim.evict import HOOKS as EVICTION_HOOKS
 from evaluators.sim.hooks import HOOKS
 from evaluators.sim.run import Run
 from tests.differential.decisions import (

@@ -5,7 +5,7 @@ from pathlib import Path
 from evaluators.fleet import Fleet, Member
 from evaluators.load import load_policy
 from evaluators.scenario import Deployment, Scenario, ServiceClass
-from evaluators.sim.cluster_routing import HOOKS
+from evaluators.sim.cluster.routing import HOOKS
 
 SEEDS = Path(__file__).parents[2] / "seeds" / "load_balancing"
 ANY = ServiceClass("any", 10.0, 1.0, 10.0, "the paper's limits are per check")

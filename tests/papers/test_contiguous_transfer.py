@@ -14,7 +14,7 @@ import pytest
 
 from evaluators.calibration.copy_curve import load_curve
 from evaluators.calibration.shapes import MODELS
-from evaluators.sim.links import Link, pieces_of
+from evaluators.sim.host.links import Link, pieces_of
 
 BLOCK_TOKENS = 16
 BLOCK_BYTES = BLOCK_TOKENS * MODELS["llama-3.1-8b"].kv_token_bytes

@@ -23,8 +23,8 @@ from evaluators.calibration.calibration import load
 from evaluators.fleet import Fleet, Member, assumed_wire
 from evaluators.rng import stream
 from evaluators.scenario import Deployment, Scenario
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import fast
+from evaluators.sim.cluster.engines import fast
+from evaluators.sim.cluster.fleet import simulate_fleet
 from tests.papers.routers import ANY
 from tests.problems.builders import source, trace_of
 

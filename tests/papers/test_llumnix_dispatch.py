@@ -21,8 +21,8 @@ import pytest
 from evaluators.calibration.calibration import load
 from evaluators.rng import stream
 from evaluators.scenario import Deployment
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import fast
+from evaluators.sim.cluster.engines import fast
+from evaluators.sim.cluster.fleet import simulate_fleet
 from tests.papers.routers import DispatchOnly, fleet_of, router
 from tests.problems.builders import trace_of
 

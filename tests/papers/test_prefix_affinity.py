@@ -30,8 +30,8 @@ import pytest
 
 from evaluators.calibration.calibration import load
 from evaluators.scenario import Deployment
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import fast
+from evaluators.sim.cluster.engines import fast
+from evaluators.sim.cluster.fleet import simulate_fleet
 from evaluators.views_replicas import (
     REPLICA_FLOATS,
     REPLICA_INTS,

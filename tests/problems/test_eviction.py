@@ -7,7 +7,7 @@ from evaluators.load import load_policy
 from evaluators.problems.eviction import PROBLEM
 from evaluators.reuse import reusable_s, reuse
 from evaluators.scenario import Deployment, Scenario
-from evaluators.sim.block_owners import Owners
+from evaluators.sim.cache.owners import Owners
 from evaluators.workloads.prefixes import Prefixes
 from evaluators.workloads.trace import PS_PER_S, Trace
 from tests.problems.builders import SEEDS

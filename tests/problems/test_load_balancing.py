@@ -10,8 +10,8 @@ from evaluators.fleet import Fleet, Member
 from evaluators.fleet_bound import fleet_bound, shared_tokens
 from evaluators.metrics import utility
 from evaluators.problems.load_balancing import PROBLEM
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import fast
+from evaluators.sim.cluster.engines import fast
+from evaluators.sim.cluster.fleet import simulate_fleet
 from evaluators.workloads.prefixes import Prefixes, Sessions
 from evaluators.workloads.workload import build_workload
 from tests.papers.routers import SEEDS, router

@@ -17,7 +17,7 @@ from evaluators.metrics import (
     utility,
 )
 from evaluators.sim.engine import simulate
-from evaluators.sim.reference import simulate_plainly
+from evaluators.sim.plain.engine import simulate_plainly
 from evaluators.solo import solo_ps
 from evaluators.workloads.trace import PS_PER_S
 from tests.problems.builders import on_h100, policy, synthetic, trace_of

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluators.scenario import Deployment, Scenario
-from evaluators.sim.block_owners import Owners
-from evaluators.sim.cache_plain import PlainCache
-from evaluators.sim.evict import Evictor
+from evaluators.sim.cache.evict import Evictor
+from evaluators.sim.cache.owners import Owners
+from evaluators.sim.cache.plain import PlainCache
 from evaluators.workloads.prefixes import Prefixes, Sessions
 from evaluators.workloads.trace import Trace
 from tests.sim.builders import SIMPLE

@@ -9,7 +9,7 @@ from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.engine import FastEngine, simulate
 from evaluators.sim.hooks import Policy
 from evaluators.sim.laws import check
-from evaluators.sim.reference import PlainEngine, simulate_plainly
+from evaluators.sim.plain.engine import PlainEngine, simulate_plainly
 from evaluators.workloads.prefixes import Sessions
 from evaluators.workloads.trace import FOREVER_PS
 from tests.sim.fuzzed import fuzzed_policy, fuzzed_scenario

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from evaluators.scenario import Deployment
-from evaluators.sim import cache_plain, cache_valued
-from evaluators.sim.cache import PrefixCache
-from evaluators.sim.cache_contents import Contents
-from evaluators.sim.cache_plain import PlainCache
-from evaluators.sim.cache_valued import memory
+from evaluators.sim.cache import plain, valued
+from evaluators.sim.cache.contents import Contents
+from evaluators.sim.cache.plain import PlainCache
+from evaluators.sim.cache.prefix_cache import PrefixCache
+from evaluators.sim.cache.valued import memory
 from evaluators.workloads.prefixes import Prefixes
 from tests.sim.cached import Driver, Listed, drawn, plain_memory
 
@@ -107,7 +107,7 @@ def test_both_caches_take_equal_decisions(seed, radix):
 @pytest.mark.parametrize("radix", [False, True])
 @pytest.mark.parametrize("rescore", ["touch", "always"])
 def test_both_caches_ask_equal_questions(rescore, radix, monkeypatch):
-    for module in (cache_plain, cache_valued):
+    for module in (plain, valued):
         monkeypatch.setattr(module, "CANDIDATES", 3)
         monkeypatch.setattr(module, "VICTIMS", 2)
     asked = 0

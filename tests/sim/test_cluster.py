@@ -2,8 +2,8 @@
 
 import pytest
 
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import fast, plain
+from evaluators.sim.cluster.engines import fast, plain
+from evaluators.sim.cluster.fleet import simulate_fleet
 from evaluators.sim.laws import check
 from tests.sim.fleets import fuzzed_fleet, fuzzed_router
 

@@ -12,11 +12,11 @@ from evaluators.calibration.step_time import StepTime
 from evaluators.evaluation import PolicyError
 from evaluators.fleet import Fleet, Loss, Member
 from evaluators.scenario import Scenario
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import plain
+from evaluators.sim.cluster.engines import plain
+from evaluators.sim.cluster.fleet import simulate_fleet
 from evaluators.sim.compiled.coverage import WORTHWHILE, covers, pays
 from evaluators.sim.laws import check
-from evaluators.sim.reference import simulate_plainly
+from evaluators.sim.plain.engine import simulate_plainly
 from evaluators.sim.run import Run
 from evaluators.workloads.prefixes import Prefixes, Sessions
 from tests.sim.builders import served

@@ -8,7 +8,7 @@ import pytest
 from evaluators.evaluation import PolicyError
 from evaluators.sim.engine import simulate
 from evaluators.sim.laws import check
-from evaluators.sim.reference import simulate_plainly
+from evaluators.sim.plain.engine import simulate_plainly
 from evaluators.sim.run import Run
 from tests.sim.builders import served
 from tests.sim.fuzzed import fuzzed_plan, fuzzed_policy, fuzzed_scenario

@@ -10,8 +10,8 @@ import pytest
 from evaluators.calibration.copy_curve import affine
 from evaluators.evaluation import PolicyError
 from evaluators.host_memory import HostMemory
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import fast
+from evaluators.sim.cluster.engines import fast
+from evaluators.sim.cluster.fleet import simulate_fleet
 from evaluators.sim.engine import simulate
 from evaluators.sim.laws import check
 from evaluators.workloads.prefixes import Priorities

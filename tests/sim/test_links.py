@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evaluators.calibration.copy_curve import affine
-from evaluators.sim.links import BACK, OUT, Link, Pieces, pieces_of
+from evaluators.sim.host.links import BACK, OUT, Link, Pieces, pieces_of
 
 CURVE = affine("made up", "a test", launch_ps=50, bytes_per_s=10**12, status="assumed")
 """A copy takes 50 ps and one more for each byte."""

@@ -6,7 +6,7 @@ import pytest
 from evaluators.sim.alarm import Alarm
 from evaluators.sim.engine import simulate
 from evaluators.sim.laws import check
-from evaluators.sim.reference import simulate_plainly
+from evaluators.sim.plain.engine import simulate_plainly
 from evaluators.workloads.prefixes import Priorities
 from tests.sim.builders import served
 from tests.sim.fuzzed import fuzzed_scenario

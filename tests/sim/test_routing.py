@@ -9,8 +9,8 @@ from evaluators.calibration.step_time import StepTime
 from evaluators.evaluation import PolicyError
 from evaluators.fleet import Fleet, Loss, Member
 from evaluators.scenario import Deployment, Scenario, ServiceClass
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import fast
+from evaluators.sim.cluster.engines import fast
+from evaluators.sim.cluster.fleet import simulate_fleet
 from tests.papers.routers import SEEDS, router
 from tests.problems.builders import trace_of
 from tests.sim.fleets import fuzzed_fleet

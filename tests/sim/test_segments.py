@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evaluators.sim.segments import Groups, Paged, allocator
+from evaluators.sim.host.segments import Groups, Paged, allocator
 
 TOTAL = 200
 

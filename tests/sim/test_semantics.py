@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from evaluators.sim.engine import simulate
-from evaluators.sim.reference import simulate_plainly
+from evaluators.sim.plain.engine import simulate_plainly
 from tests.sim.builders import served
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from evaluators.calibration.copy_curve import affine
 from evaluators.host_memory import HostMemory, Tier
-from evaluators.sim.swap import Swap
+from evaluators.sim.host.swap import Swap
 
 CURVE = affine("made up", "a test", launch_ps=10, bytes_per_s=10**12, status="assumed")
 """A copy takes 10 ps and one more for each byte."""

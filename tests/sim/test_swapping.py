@@ -8,9 +8,9 @@ from evaluators.evaluation import PolicyError
 from evaluators.fleet import Fleet, Member
 from evaluators.host_memory import HostMemory, Tier
 from evaluators.sim.engine import simulate
+from evaluators.sim.host.engine import simulate_with_host
 from evaluators.sim.laws import check
-from evaluators.sim.reference import simulate_plainly
-from evaluators.sim.swapping import simulate_with_host
+from evaluators.sim.plain.engine import simulate_plainly
 from tests.sim.builders import served
 from tests.sim.fuzzed import fuzzed_plan, fuzzed_policy, fuzzed_scenario
 

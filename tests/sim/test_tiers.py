@@ -3,7 +3,7 @@ import pytest
 
 from evaluators.calibration.copy_curve import affine
 from evaluators.host_memory import Tier
-from evaluators.sim.tiers import Tiers
+from evaluators.sim.host.tiers import Tiers
 
 FAST, SLOW = (
     affine(name, "a test", launch_ps=10, bytes_per_s=rate, status="assumed")

@@ -1,4 +1,4 @@
-"""One step of one engine, request by request, as ``reference.py`` takes it."""
+"""One step of one engine, request by request, as ``plain/engine.py`` takes it."""
 
 from evaluators.sim.compiled.arrivals import push
 from evaluators.sim.compiled.blocks import let_go, take_blocks

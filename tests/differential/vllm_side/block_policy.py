@@ -11,8 +11,8 @@ from vllm.v1.core.kv_cache_utils import FreeKVCacheBlockQueue, KVCacheBlock
 from vllm.v1.request import Request
 
 from evaluators.scenario import Scenario
-from evaluators.sim.block_owners import Owners
-from evaluators.sim.evict import Evictor, Facts
+from evaluators.sim.cache.evict import Evictor, Facts
+from evaluators.sim.cache.owners import Owners
 from tests.differential.vllm_side.adviser import Time
 from tests.differential.vllm_side.evictions import Evictions
 

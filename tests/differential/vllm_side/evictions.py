@@ -7,7 +7,7 @@ from vllm.v1.core.kv_cache_utils import KVCacheBlock, get_block_hash
 from vllm.v1.request import Request
 
 from evaluators.scenario import Scenario
-from evaluators.sim.cache_contents import Contents
+from evaluators.sim.cache.contents import Contents
 
 
 class Evictions:

@@ -10,7 +10,7 @@ from vllm.v1.request import Request
 from evaluators.calibration.step_time import Batch
 from evaluators.load import load_policy
 from evaluators.sim.arrivals import Arrivals
-from evaluators.sim.evict import HOOKS as EVICTION_HOOKS
+from evaluators.sim.cache.evict import HOOKS as EVICTION_HOOKS
 from evaluators.sim.hooks import HOOKS, Policy
 from evaluators.workloads.trace import PS_PER_S
 from tests.differential.vllm_side.adviser import Adviser, Time

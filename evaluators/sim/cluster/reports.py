@@ -6,7 +6,7 @@ import numpy as np
 
 from evaluators.fleet import ROLES, Fleet
 from evaluators.scenario import Scenario
-from evaluators.sim.cluster_replica import NO_LOAD, Carried, Load
+from evaluators.sim.cluster.replica import NO_LOAD, Carried, Load
 from evaluators.sim.panel import opaque_ids
 from evaluators.views import Ints
 from evaluators.views_replicas import Movable, Replicas, Request, read_only

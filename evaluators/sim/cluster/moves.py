@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evaluators.fleet import Fleet
-from evaluators.sim.cluster_members import Members
-from evaluators.sim.cluster_replica import Carried, Replica
-from evaluators.sim.links import BACK, OUT, Link, Pieces
+from evaluators.sim.cluster.members import Members
+from evaluators.sim.cluster.replica import Carried, Replica
+from evaluators.sim.host.links import BACK, OUT, Link, Pieces
 
 MOST_STAGES = 16
 """Copies after which a migration stops the request, however much is left."""

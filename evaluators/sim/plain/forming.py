@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from evaluators.sim import plan
-from evaluators.sim.plain_state import PlainState, Work
-from evaluators.sim.queue import INFINITY
-from evaluators.sim.request import (
+from evaluators.sim.plain import plan
+from evaluators.sim.plain.request import (
     Request,
     capped,
 )
+from evaluators.sim.plain.state import PlainState, Work
+from evaluators.sim.queue import INFINITY
 from evaluators.sim.run import Decision
 
 

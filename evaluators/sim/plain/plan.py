@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from evaluators.sim.plain_forming import PlainForming
-    from evaluators.sim.request import Request
+    from evaluators.sim.plain.forming import PlainForming
+    from evaluators.sim.plain.request import Request
 
 
 def ask(engine: PlainForming) -> None:

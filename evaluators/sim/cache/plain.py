@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evaluators.scenario import Deployment
-from evaluators.sim.cache import Hits
-from evaluators.sim.cache_contents import Contents
-from evaluators.sim.evict import CANDIDATES, VICTIMS, Evictor, Facts
+from evaluators.sim.cache.contents import Contents
+from evaluators.sim.cache.evict import CANDIDATES, VICTIMS, Evictor, Facts
+from evaluators.sim.cache.prefix_cache import Hits
 from evaluators.workloads.prefixes import Prefixes
 
 

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from evaluators.host_memory import Tier
-from evaluators.sim.links import BACK, OUT, Link, Pieces
+from evaluators.sim.host.links import BACK, OUT, Link, Pieces
 
 
 @dataclass(slots=True)

@@ -1,14 +1,14 @@
 """KV blocks of one replica with prefix caching, as vLLM 0.32's BlockPool keeps them.
 
-``PrefixCache`` evicts in the engine's own order, ``cache_valued.py`` in a policy's;
-``cache_plain.py`` is the oracle.
+``PrefixCache`` evicts in the engine's own order, ``valued.py`` in a policy's;
+``plain.py`` is the oracle.
 """
 
 from collections import OrderedDict
 from typing import NamedTuple, Protocol
 
 from evaluators.scenario import Deployment
-from evaluators.sim.cache_contents import Contents
+from evaluators.sim.cache.contents import Contents
 
 
 class Hits(NamedTuple):

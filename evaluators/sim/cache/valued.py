@@ -6,10 +6,10 @@ from itertools import islice
 import numpy as np
 
 from evaluators.scenario import Deployment, Scenario
-from evaluators.sim.block_owners import Owners
-from evaluators.sim.cache import PrefixCache
-from evaluators.sim.cache_contents import Contents
-from evaluators.sim.evict import CANDIDATES, VICTIMS, Evictor, Facts
+from evaluators.sim.cache.contents import Contents
+from evaluators.sim.cache.evict import CANDIDATES, VICTIMS, Evictor, Facts
+from evaluators.sim.cache.owners import Owners
+from evaluators.sim.cache.prefix_cache import PrefixCache
 
 CONTENT, DEPTH, CHILDREN, HITS, OWNER, INSERTED_PS, LAST_USED_PS = range(7)
 """Rows of the columns of blocks, as ``Facts`` names them."""

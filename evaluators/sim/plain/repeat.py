@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from evaluators.calibration.step_time import Batch
 from evaluators.sim.clock import steps_to_cover, total_ps
-from evaluators.sim.request import Request, batch
+from evaluators.sim.plain.request import Request, batch
 
 if TYPE_CHECKING:
-    from evaluators.sim.reference import PlainEngine
+    from evaluators.sim.plain.engine import PlainEngine
 
 
 def skip_equal_steps(engine: PlainEngine, work: list[tuple[Request, int]]) -> None:

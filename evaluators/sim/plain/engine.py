@@ -10,18 +10,18 @@ from heapq import heapify, heappop, heappush
 from evaluators.evaluation import PolicyError
 from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import Arrivals
-from evaluators.sim.block_owners import Owners
-from evaluators.sim.cache import Cache
-from evaluators.sim.cache_plain import PlainCache
-from evaluators.sim.evict import Evictor
+from evaluators.sim.cache.evict import Evictor
+from evaluators.sim.cache.owners import Owners
+from evaluators.sim.cache.plain import PlainCache
+from evaluators.sim.cache.prefix_cache import Cache
 from evaluators.sim.hooks import Policy
-from evaluators.sim.plain_forming import PlainForming
-from evaluators.sim.plain_state import Work
-from evaluators.sim.repeat import skip_equal_steps
-from evaluators.sim.request import (
+from evaluators.sim.plain.forming import PlainForming
+from evaluators.sim.plain.repeat import skip_equal_steps
+from evaluators.sim.plain.request import (
     Request,
     batch,
 )
+from evaluators.sim.plain.state import Work
 from evaluators.sim.run import Run
 from evaluators.workloads.trace import FOREVER_PS as FOREVER
 

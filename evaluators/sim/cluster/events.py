@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from evaluators.sim.cluster_replica import NEVER
+from evaluators.sim.cluster.replica import NEVER
 
 
 class Kind(IntEnum):

@@ -11,12 +11,12 @@ from typing import NamedTuple
 from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.hooks import Policy
+from evaluators.sim.host.swap import Swap
 from evaluators.sim.ledger import Ledger
-from evaluators.sim.plain_state import Work
-from evaluators.sim.reference import PlainEngine
-from evaluators.sim.request import Request, capped
+from evaluators.sim.plain.engine import PlainEngine
+from evaluators.sim.plain.request import Request, capped
+from evaluators.sim.plain.state import Work
 from evaluators.sim.run import Run
-from evaluators.sim.swap import Swap
 from evaluators.views import Running
 
 

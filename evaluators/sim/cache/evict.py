@@ -8,7 +8,7 @@ import numpy as np
 from evaluators.manners import Manner, heard, told
 from evaluators.problem import Hook
 from evaluators.sim.asking import called
-from evaluators.sim.block_owners import Owners
+from evaluators.sim.cache.owners import Owners
 from evaluators.sim.hooks import checked_keys
 from evaluators.sim.panel import opaque_ids
 from evaluators.views import Ints

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluators.host_memory import HostMemory
-from evaluators.sim.links import BACK, OUT, Link, Pieces, pieces_of
-from evaluators.sim.segments import allocator
-from evaluators.sim.tiers import Tiers
+from evaluators.sim.host.links import BACK, OUT, Link, Pieces, pieces_of
+from evaluators.sim.host.segments import allocator
+from evaluators.sim.host.tiers import Tiers
 from evaluators.views import Ints
 
 

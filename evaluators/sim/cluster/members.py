@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from evaluators.fleet import Fleet
 from evaluators.scenario import Scenario
-from evaluators.sim.cluster_replica import NEVER, NO_LOAD, Carried, Load, Make, Replica
+from evaluators.sim.cluster.replica import NEVER, NO_LOAD, Carried, Load, Make, Replica
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.run import Decision, Run
 

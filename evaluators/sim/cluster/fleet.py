@@ -13,13 +13,13 @@ import numpy as np
 from evaluators.fleet import Fleet
 from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import Arrivals
-from evaluators.sim.cluster_events import Events, Kind
-from evaluators.sim.cluster_members import Members
-from evaluators.sim.cluster_migration import Migration
-from evaluators.sim.cluster_moves import Desk, Move, Moves, Then
-from evaluators.sim.cluster_replica import NEVER, Carried, Make
-from evaluators.sim.cluster_reports import Reports
-from evaluators.sim.cluster_routing import RoutingPolicy, built_in
+from evaluators.sim.cluster.events import Events, Kind
+from evaluators.sim.cluster.members import Members
+from evaluators.sim.cluster.migration import Migration
+from evaluators.sim.cluster.moves import Desk, Move, Moves, Then
+from evaluators.sim.cluster.replica import NEVER, Carried, Make
+from evaluators.sim.cluster.reports import Reports
+from evaluators.sim.cluster.routing import RoutingPolicy, built_in
 from evaluators.sim.laws import LawBrokenError
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.run import Decision, Run

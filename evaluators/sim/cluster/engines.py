@@ -3,14 +3,14 @@
 from evaluators.companions import companion
 from evaluators.scenario import Scenario
 from evaluators.sim import handover
-from evaluators.sim.cache import Cache
-from evaluators.sim.cluster_replica import Carried, Load, Replica
+from evaluators.sim.cache.prefix_cache import Cache
+from evaluators.sim.cluster.replica import Carried, Load, Replica
 from evaluators.sim.engine import FastEngine, kv_cache
 from evaluators.sim.hooks import Policy
 from evaluators.sim.ledger import Ledger
+from evaluators.sim.plain.engine import PlainEngine, plain_cache
+from evaluators.sim.plain.request import Request
 from evaluators.sim.recorder import Recorder
-from evaluators.sim.reference import PlainEngine, plain_cache
-from evaluators.sim.request import Request
 from evaluators.sim.run import Decision
 from evaluators.workloads.trace import FOREVER_PS
 

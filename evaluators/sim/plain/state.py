@@ -2,13 +2,11 @@
 
 from evaluators.scenario import Scenario
 from evaluators.sim.alarm import Alarm
-from evaluators.sim.cache import Cache
+from evaluators.sim.cache.prefix_cache import Cache
 from evaluators.sim.hooks import Policy
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.panel import Panel, n_tenants
-from evaluators.sim.progress import Progress
-from evaluators.sim.recorder import Recorder
-from evaluators.sim.request import (
+from evaluators.sim.plain.request import (
     Request,
     batch,
     per_tenant,
@@ -16,6 +14,8 @@ from evaluators.sim.request import (
     running_view,
     scalars,
 )
+from evaluators.sim.progress import Progress
+from evaluators.sim.recorder import Recorder
 from evaluators.sim.run import Decision
 from evaluators.views import Engine, Running
 

@@ -1,8 +1,8 @@
 """Serves a scenario by its fleet in the fastest way that is exact."""
 
 from evaluators.scenario import Scenario
-from evaluators.sim.cluster import simulate_fleet
-from evaluators.sim.cluster_engines import fast
+from evaluators.sim.cluster.engines import fast
+from evaluators.sim.cluster.fleet import simulate_fleet
 from evaluators.sim.compiled.coverage import covers, pays
 from evaluators.sim.compiled.serve import serve
 from evaluators.sim.run import Run

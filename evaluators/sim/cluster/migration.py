@@ -1,10 +1,10 @@
 """Asks a policy which requests move to another replica, and starts their moves."""
 
 from evaluators.fleet import Fleet
-from evaluators.sim.cluster_members import Members
-from evaluators.sim.cluster_moves import Move, Moves
-from evaluators.sim.cluster_reports import Reports
-from evaluators.sim.cluster_routing import RoutingPolicy
+from evaluators.sim.cluster.members import Members
+from evaluators.sim.cluster.moves import Move, Moves
+from evaluators.sim.cluster.reports import Reports
+from evaluators.sim.cluster.routing import RoutingPolicy
 from evaluators.workloads.trace import PS_PER_S
 
 

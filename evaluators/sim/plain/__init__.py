@@ -1,0 +1,1 @@
+"""The engine that takes one step at a time: the oracle; it serves whole plans, too."""
