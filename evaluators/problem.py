@@ -15,10 +15,14 @@ from evaluators.views import Column
 if TYPE_CHECKING:  # a policy's process has no simulator
     from evaluators.sim.run import Run
 
-Returns = Literal["keys", "count", "grants", "index", "pairs", "modes", "nothing"]
-"""keys: float per row. count: one whole number. grants: whole numbers per waiting row
-and per running row. index: a row, or rows in the order to try. pairs: rows of (which,
-where to). modes: a whole number per row. nothing: the hook only listens."""
+Returns = Literal[
+    "keys", "values", "count", "grants", "index", "pairs", "modes", "nothing"
+]
+"""keys: float per row, held against the others of the question. values: float per row,
+held against those of other questions, too. count: one whole number. grants: whole
+numbers per waiting row and per running row. index: a row, or rows in the order to try.
+pairs: rows of (which, where to). modes: a whole number per row. nothing: the hook only
+listens."""
 
 
 @dataclass(frozen=True, slots=True)

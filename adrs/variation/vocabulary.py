@@ -15,6 +15,8 @@ ROWS = "view"
 """Name in every text of the argument whose rows a hook ranks."""
 SCALES = {"tokens": 1000.0, "blocks": 60.0, "requests": 10.0, "seconds": 1.0}
 """Usual magnitude of a column by what it counts."""
+RANKING = ("keys", "values", "index")
+"""What hooks return that rank rows."""
 PLAIN = frozenset(("np", "self", "key", "int", "max", "min"))
 SIZES = frozenset(("block_tokens", "total_blocks", "max_running"))
 """Columns that never change, and are mostly alike in all rows."""
@@ -32,8 +34,8 @@ class Reading(NamedTuple):
 class Vocabulary:
     """The hooks of a problem and the expressions that their arguments allow.
 
-    A hook that returns keys ranks the rows of its first argument, one that returns an
-    index chooses among the rows of its last.
+    A hook that returns keys or values ranks the rows of its first argument, one that
+    returns an index chooses among the rows of its last.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -46,7 +48,7 @@ class Vocabulary:
         return [
             name
             for name, hook in self.hooks.items()
-            if hook.returns in ("keys", "index") and self.rows(name) in self._views
+            if hook.returns in RANKING and self.rows(name) in self._views
         ]
 
     @property
@@ -98,7 +100,7 @@ class Vocabulary:
     def _is_known(self, hook: str, reading: Reading) -> bool:
         asked = self.hooks[hook]
         root, path = reading
-        if root == ROWS and asked.returns in ("keys", "index"):
+        if root == ROWS and asked.returns in RANKING:
             root = self.rows(hook)
         elif root not in asked.arguments:
             return False

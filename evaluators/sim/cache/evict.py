@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evaluators.manners import Manner, heard, told
+from evaluators.opaque import opaque_ids
 from evaluators.problem import Hook
 from evaluators.sim.asking import called
 from evaluators.sim.cache.owners import Owners
 from evaluators.sim.hooks import checked_keys
-from evaluators.sim.panel import opaque_ids
 from evaluators.views import Ints
 from evaluators.views_blocks import Blocks, Events, events
 from evaluators.workloads.trace import PS_PER_S
@@ -39,7 +39,7 @@ HOOKS = (
     Hook(
         "keep_value",
         ("blocks", "now_s"),
-        "keys",
+        "values",
         "Worth of keeping each block, shape (n,); the lowest is evicted first, among "
         "equals the one let go of first.",
         "when memory is short and no unused block is left. With rescore = 'touch' "
@@ -86,7 +86,7 @@ class Evictor:
         self._together = getattr(policy, "ask_together", None)
         self.rescores = heard(told(policy, MANNERS), MANNERS)["rescore"] == "always"
         self._seen: dict[int, int] = {}
-        self._opaque: Ints = opaque_ids(1024)
+        self._opaque: Ints = opaque_ids(1024, owners.id_key)
         self._accessed = _Batch()
         self._evicted = _Batch()
 
@@ -132,7 +132,8 @@ class Evictor:
 
     def _ids(self, numbers: Sequence[int]) -> Ints:
         if len(self._seen) > len(self._opaque):
-            self._opaque = opaque_ids(2 * len(self._seen))
+            n, key = 2 * len(self._seen), self.owners.id_key
+            self._opaque = opaque_ids(n, key)
         ids: Ints = self._opaque[np.array(numbers, dtype=np.int64)]
         return ids
 
