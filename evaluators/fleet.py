@@ -1,7 +1,7 @@
 """Several engines that share the arrivals: who they are, and what goes between them."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from evaluators.calibration.copy_curve import CopyCurve
 from evaluators.calibration.step_time import Batch, StepTime
@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # a scenario may have a fleet
 
 Role = Literal["mixed", "prefill", "decode"]
 Rule = Literal["round_robin", "least_outstanding"]
+CacheReports = Literal["as_reported", "own_record", "exact"]
 ROLES: tuple[Role, ...] = ("mixed", "prefill", "decode")
 
 
@@ -51,8 +52,11 @@ class Fleet:
     """Replicas behind one router.
 
     Replicas report their state at all multiples of ``report_delay_s``, and the router
-    sees the last report; with 0 it sees them as they are. ``probe_s`` is the round trip
-    of a probe that is rejected. ``rule`` routes where no policy does. ``kv_bytes`` is
+    sees the last report; with 0 it sees them as they are. What it knows of their caches
+    is ``as_reported``, too (KV events, as in NVIDIA Dynamo and llm-d's precise prefix
+    routing), or its ``own_record`` of the prompts that it sent, in as much memory as
+    each replica has (SGLang's router, llm-d's default), or ``exact``, as no router has
+    it. ``probe_s`` is the round trip of a probe that is rejected. ``rule`` routes where no policy does. ``kv_bytes`` is
     the KV memory of a token; ``wire`` says how long a copy takes from one replica to
     another, each of which sends one at a time and receives one at a time. Without
     ``wire`` nothing moves. ``contiguous`` says that a request's KV travels in one
@@ -67,6 +71,7 @@ class Fleet:
     wire: CopyCurve | None = None
     kv_bytes: int = 0
     contiguous: bool = True
+    cache_reports: CacheReports = "as_reported"
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for a fleet that cannot serve every request."""
@@ -74,6 +79,11 @@ class Fleet:
             raise ValueError("a fleet without members serves nobody")
         if min(self.report_delay_s, self.probe_s) < 0:
             raise ValueError("report_delay_s and probe_s must not be negative")
+        if self.cache_reports not in get_args(CacheReports):
+            raise ValueError(
+                f"cache_reports is {self.cache_reports!r}; expected one of "
+                f"{', '.join(get_args(CacheReports))}"
+            )
         roles = {member.role for member in self.members}
         if len(roles) < 2 and "mixed" not in roles:
             raise ValueError(

@@ -35,6 +35,7 @@ def fuzzed_fleet(seed: int) -> Scenario:
         wire=fuzzed_wire(rng) if moves else None,
         kv_bytes=int(rng.integers(1, 4)),
         contiguous=bool(rng.random() < 0.5),
+        cache_reports=str(rng.choice(["as_reported", "own_record", "exact"])),
     )
     first = members[0]
     return replace(

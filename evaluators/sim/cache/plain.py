@@ -64,6 +64,7 @@ class PlainCache:
         self.tables: dict[int, Table] = {}
         self.taken: list[Block] = []
         self.hit_blocks = self.evictions = 0
+        self.told: set[int] = set()
 
     @property
     def free(self) -> int:
@@ -89,6 +90,12 @@ class PlainCache:
     def has_copies(self) -> bool:
         """See ``Cache``."""
         return any(len(blocks) > 1 for blocks in self.known.values())
+
+    def changes(self) -> list[int]:
+        """See ``Cache``; what came and left since is not listed."""
+        there = {content for content, blocks in self.known.items() if blocks}
+        changed, self.told = there ^ self.told, there
+        return list(changed)
 
     def hits(self, row: int, goal: int) -> Hits:
         """See ``Cache``."""
@@ -121,6 +128,8 @@ class PlainCache:
         """See ``Cache``."""
         table = self.tables[row]
         stop = tokens // self.block_tokens
+        if stop <= table.filled:
+            return
         self._own(table, stop)
         contents = self.contents.first(row, stop)
         for i in range(table.filled, stop):
@@ -129,7 +138,7 @@ class PlainCache:
             block.parent = contents[i - 1] if i else None
             block.depth = i
             self.known.setdefault(contents[i], []).append(block)
-        table.filled = max(table.filled, stop)
+        table.filled = stop
 
     def cancel(self, row: int, n_blocks: int) -> None:
         """See ``Cache``."""

@@ -27,6 +27,7 @@ class Cache(Protocol):
     ``hits``, ``admit``, ``grow``, ``fill``; times never go back.
     """
 
+    contents: Contents
     hit_blocks: int
     evictions: int
 
@@ -55,6 +56,13 @@ class Cache(Protocol):
         """Whether a content is in memory twice."""
         ...
 
+    def changes(self) -> list[int]:
+        """Contents that came into memory or left it since the last call.
+
+        One that came and left is listed twice. The first call lists what is there.
+        """
+        ...
+
     def hits(self, row: int, goal: int) -> Hits:
         """Longest run of leading full blocks in memory; nothing changes.
 
@@ -80,8 +88,7 @@ class Cache(Protocol):
     def fill(self, row: int, tokens: int, now_ps: int) -> None:
         """So many tokens of the request are computed, or are in the step scheduled now.
 
-        Its full blocks can be found from now on. Blocks past its chain matter to
-        nobody else, so a decoding request needs this only within its chain.
+        Its full blocks can be found from now on.
         """
         ...
 
@@ -126,6 +133,7 @@ class PrefixCache:
         self._copies: dict[int, list[int]] = {}
         self._held: dict[int, list[int]] = {}
         self._looked_up: tuple[int, int, list[int]] = (-1, 0, [])
+        self._changes: list[int] | None = None
 
     @property
     def questions(self) -> int:
@@ -136,6 +144,12 @@ class PrefixCache:
     def has_copies(self) -> bool:
         """See ``Cache``."""
         return bool(self._copies)
+
+    def changes(self) -> list[int]:
+        """See ``Cache``."""
+        found = list(self._found) if self._changes is None else self._changes
+        self._changes = []
+        return found
 
     def hits(self, row: int, goal: int) -> Hits:
         """See ``Cache``."""
@@ -190,6 +204,8 @@ class PrefixCache:
             self.holders[block] = 1
             if self._found.setdefault(content, block) != block:
                 self._copies.setdefault(content, []).append(block)
+            elif self._changes is not None:
+                self._changes.append(content)
         held += blocks
 
     def cancel(self, row: int, n_blocks: int) -> None:
@@ -235,6 +251,8 @@ class PrefixCache:
         copies = self._copies.get(content)
         if copies is None:
             del self._found[content]
+            if self._changes is not None:
+                self._changes.append(content)
             return
         if self._found[content] == block:
             self._found[content] = copies.pop(0)

@@ -46,6 +46,11 @@ class FastReplica(FastEngine):
         return self._running.record
 
     @property
+    def cache(self) -> Cache | None:
+        """See ``Replica``."""
+        return self._running.memory.cache
+
+    @property
     def peak_blocks(self) -> int:
         """Most KV blocks that were in use."""
         return self._deployment.kv_blocks - self._running.memory.least_free
@@ -153,14 +158,6 @@ class FastReplica(FastEngine):
         blocks = running.memory.blocks(running.goal[row])
         running.panel.update(row, request.generated, blocks, request.last_token_ps)
 
-    def cached_tokens(self, row: int) -> int:
-        """See ``Replica``."""
-        cache = self._running.memory.cache
-        if cache is None:
-            return 0
-        prompt = int(self._prompt_tokens[row])
-        return cache.hits(row, prompt)[0] * self._deployment.block_tokens
-
     def could_start(self, row: int, generated: int) -> bool:
         """See ``Replica``."""
         running, scheduler = self._running, self._scheduler
@@ -265,13 +262,6 @@ class PlainReplica(PlainEngine):
             sum(r.computed for r in decoding),
             self.last_step_ps,
         )
-
-    def cached_tokens(self, row: int) -> int:
-        """See ``Replica``."""
-        if self.cache is None:
-            return 0
-        prompt = int(self.scenario.trace.prompt_tokens[row])
-        return self.cache.hits(row, prompt)[0] * self.scenario.deployment.block_tokens
 
     def could_start(self, row: int, generated: int) -> bool:
         """See ``Replica``."""

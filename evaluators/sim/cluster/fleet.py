@@ -13,6 +13,7 @@ import numpy as np
 from evaluators.fleet import Fleet
 from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import Arrivals
+from evaluators.sim.cluster.caches import knowledge
 from evaluators.sim.cluster.events import Events, Kind
 from evaluators.sim.cluster.members import Members
 from evaluators.sim.cluster.migration import Migration
@@ -41,6 +42,7 @@ class Cluster:
         self._arrivals = Arrivals(scenario, fleet.most_blocks)
         self._members = Members(scenario, fleet, self._ledger, make)
         self._reports = Reports(scenario, fleet, self._ledger.arrived_ps)
+        self._caches = knowledge(scenario, fleet, self._members.engines)
         self._rule = built_in(fleet)
         self._usable = [member.role != "decode" for member in fleet.members]
         self._probe_ps = round(fleet.probe_s * PS_PER_S)
@@ -76,6 +78,7 @@ class Cluster:
             if self._reports_due(stop):
                 self._sync(stop)
                 self._reports.take(self._members.loads(), stop)
+                self._caches.report()
                 continue
             self._events.happen()
 
@@ -200,7 +203,7 @@ class Cluster:
         arrived = self._ledger.arrived_ps[row]
         generated = self._carry(row).generated
         request = reports.request(row, at_ps, arrived, generated)
-        return request, reports.replicas(members.cached_tokens(row), at_ps)
+        return request, reports.replicas(self._caches.cached_tokens(row), at_ps)
 
     def _probe(
         self, at_ps: int, row: int, targets: tuple[int, ...], tried: int
@@ -229,6 +232,7 @@ class Cluster:
         self._advance(index, at_ps)
         self._members.submit(index, self._carry(row), at_ps)
         self._reports.send(row, index)
+        self._caches.send(row, index)
 
     def _carry(self, row: int) -> Carried:
         """How far a request has come that is on no replica."""
@@ -249,6 +253,7 @@ class Cluster:
             self._members.note(Decision(at_ps, "preempt", request.row))
             self._reports.outstanding[self._where[request.row]] -= 1
         carried = [*self._members.lose(index), *between]
+        self._caches.lose(index)
         self._reports.healthy[index] = self._reports.outstanding[index] = 0
         for request in carried:
             self._carried[request.row] = request

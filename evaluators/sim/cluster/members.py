@@ -42,8 +42,6 @@ class Members:
         self._times_ps = [0] * len(fleet.members)
         self._quiet_ps = [0] * len(fleet.members)
         self._loads: list[Load | None] = [None] * len(fleet.members)
-        self._caches = any(m.deployment.prefix_caching for m in fleet.members)
-        self._no_tokens = [0] * len(fleet.members)
 
     def _made(self, scenario: Scenario) -> Replica:
         engine = self._make(scenario, self._ledger)
@@ -131,12 +129,6 @@ class Members:
             if loads[index] is None and engine:
                 loads[index] = engine.load
         return [load or NO_LOAD for load in loads]
-
-    def cached_tokens(self, row: int) -> list[int]:
-        """Leading prompt tokens of a request that each replica has in memory."""
-        if not self._caches:
-            return self._no_tokens
-        return [engine.cached_tokens(row) if engine else 0 for engine in self.engines]
 
     def run(self, questions: int) -> Run:
         """What happened on all replicas, the lost ones included."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from evaluators.scenario import Scenario
+from evaluators.sim.cache.prefix_cache import Cache
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.recorder import Recorder
 from evaluators.workloads.trace import FOREVER_PS
@@ -89,6 +90,11 @@ class Replica(Movable, Protocol):
         ...
 
     @property
+    def cache(self) -> Cache | None:
+        """Its KV memory, where it caches prefixes."""
+        ...
+
+    @property
     def questions(self) -> int:
         """Questions that its own policies were asked."""
         ...
@@ -132,10 +138,6 @@ class Replica(Movable, Protocol):
     @property
     def load(self) -> Load:
         """Its state as far as it has advanced."""
-        ...
-
-    def cached_tokens(self, row: int) -> int:
-        """Leading prompt tokens of a request that it has in memory."""
         ...
 
     def could_start(self, row: int, generated: int) -> bool:

@@ -47,6 +47,7 @@ KNOWN: dict[type, set[str]] = {
         "wire",
         "kv_bytes",
         "contiguous",
+        "cache_reports",
     },
 }
 """What the core serves, or what cannot matter to built-in rules, by class. All else
