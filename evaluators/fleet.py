@@ -56,10 +56,10 @@ class Fleet:
     is ``as_reported``, too (KV events, as in NVIDIA Dynamo and llm-d's precise prefix
     routing), or its ``own_record`` of the prompts that it sent, in as much memory as
     each replica has (SGLang's router, llm-d's default), or ``exact``, as no router has
-    it. ``probe_s`` is the round trip of a probe that is rejected. ``rule`` routes where no policy does. ``kv_bytes`` is
-    the KV memory of a token; ``wire`` says how long a copy takes from one replica to
-    another, each of which sends one at a time and receives one at a time. Without
-    ``wire`` nothing moves. ``contiguous`` says that a request's KV travels in one
+    it. ``probe_s`` is the round trip of a probe that is rejected. ``rule`` routes where
+    no policy does. ``kv_bytes`` is the KV memory of a token; ``wire`` says how long a
+    copy takes from one replica to another, each of which sends one at a time and
+    receives one at a time. Without ``wire`` nothing moves. ``contiguous`` says that a request's KV travels in one
     piece, and not block by block.
     """
 

@@ -44,9 +44,7 @@ REPLICA_INTS = (
     Column("max_running", "most requests that may run at once"),
     Column("decoding", "running requests past their prompt"),
     Column("context_tokens", "KV tokens of the decoding requests"),
-    Column(
-        "cached_tokens", "leading prompt tokens of it in the memory there; as of now"
-    ),
+    Column("cached_tokens", "leading prompt tokens of it that are known to be there"),
     Column("in_migrations", "requests on their way there; as of now"),
 )
 REPLICA_FLOATS = (

@@ -28,9 +28,10 @@ them, so a prompt whose beginning is in a replica's memory is computed from ther
 only: sending equal beginnings to the same replica saves work and crowds it.
 
 Reports are stale: the columns of replicas are of the last report (report_age_s), apart
-from healthy, outstanding, sent, sent_tokens, cached_tokens and in_migrations, which the
-router knows by itself. Between two reports, all requests sent by the same report to the
-same "best" replica pile up there: count sent and sent_tokens, too.
+from healthy, outstanding, sent, sent_tokens and in_migrations, which the router knows
+by itself. Between two reports, all requests sent by the same report to the same "best"
+replica pile up there: count sent and sent_tokens, too. cached_tokens is of the report
+as well: a prompt that was just sent somewhere shows there only in the next one.
 
 Score of a scenario: mean over all requests of
   min(1, TTFT objective / TTFT) * min(1, TPOT objective / TPOT)

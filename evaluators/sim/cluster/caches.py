@@ -1,4 +1,4 @@
-"""What a router knows of the replicas' caches: as they are, as reported, or by itself."""
+"""What a router knows of the caches: as they are, as reported, or what it sent."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -128,11 +128,7 @@ class Reported:
         """See ``Knowledge``."""
         for engine, known in zip(self._engines, self._known, strict=True):
             if engine and engine.cache:
-                for content in engine.cache.changes():
-                    if content in known:
-                        known.remove(content)
-                    else:
-                        known.add(content)
+                _apply(known, engine.cache.changes())
 
     def send(self, row: int, replica: int) -> None:
         """See ``Knowledge``."""
@@ -145,6 +141,15 @@ class Reported:
     def cached_tokens(self, row: int) -> list[int]:
         """See ``Knowledge``."""
         return self._prompts.leading_tokens(row, self._known)
+
+
+def _apply(known: set[int], changes: Iterable[int]) -> None:
+    """Every change of a content takes it in or out."""
+    for content in changes:
+        if content in known:
+            known.remove(content)
+        else:
+            known.add(content)
 
 
 class OwnRecord:
