@@ -35,7 +35,8 @@ class Sitting(NamedTuple):
     """A problem and the place where its policies are examined.
 
     ``seeds`` says how many scenarios of each split are drawn at each of ``regimes``;
-    ``companions`` decide what the judged policy does not, by their problem.
+    ``companions`` decide what the judged policy does not, by their problem. The
+    ``secret`` keys the draws that no policy may foresee, as in ``draw_split``.
     """
 
     problem: Problem
@@ -46,9 +47,10 @@ class Sitting(NamedTuple):
     seeds: Mapping[Split, int]
     capacity_per_s: float
     companions: Mapping[str, Companion]
+    secret: bytes
 
 
-def sitting(settings: Configured, capacities: Path) -> Sitting:
+def sitting(settings: Configured, capacities: Path, secret: bytes = b"") -> Sitting:
     """What a configuration describes.
 
     The capacity that loads are relative to is looked up, or searched once and kept in
@@ -72,13 +74,16 @@ def sitting(settings: Configured, capacities: Path) -> Sitting:
         },
         stored_capacity_per_s(built, serves, n_requests, capacities),
         beside,
+        secret,
     )
 
 
 def scenarios(at: Sitting, split: Split) -> tuple[Scenario, ...]:
     """The scenarios of a split, every regime once before the next seed."""
     plan = Plan(at.seeds[split], at.n_requests, at.regimes)
-    drawn = draw_split(at.workload, at.service, split, plan, at.capacity_per_s)
+    drawn = draw_split(
+        at.workload, at.service, split, plan, at.capacity_per_s, at.secret
+    )
     texts = {problem: each.source for problem, each in at.companions.items()}
     return tuple(replace(scenario, companions=texts) for scenario in drawn)
 

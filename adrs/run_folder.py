@@ -10,10 +10,15 @@ from typing import Any
 
 JOURNAL, CONTROL = "journal.jsonl", "control.jsonl"
 CONFIG, REPLIES, WINNER = "config.json", "replies.jsonl", "winner.py"
+SECRET = "secret"
+"""Kept from policies and models; the journal has a hash of it."""
 SUMMARY = "summary.txt"
 """Written last: a run without it goes on, and shows and reports its end again."""
-INCIDENTAL = ("run", "workers", "tracking", "data")
-"""Sections that do not change what is found, only where and how fast."""
+INCIDENTAL = ("run", "workers", "tracking", "data", "secret")
+"""Sections that do not change what is found, only where and how fast.
+
+That the secret is the same is held by the journal: it may be in another file.
+"""
 
 
 @dataclass(frozen=True, slots=True)

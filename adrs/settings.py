@@ -19,6 +19,7 @@ from evaluators.problems import names
 MISSING = "???"
 KINDS_OF_NULL: Mapping[str, type] = {
     "run": str,
+    "secret": str,
     "workers": int,
     "data": str,
     "trace": str,

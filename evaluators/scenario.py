@@ -39,7 +39,8 @@ class Deployment:
     whole prompt would fit. ``prefix_caching`` keeps the blocks of finished requests
     until their memory is needed. ``parents_outlive_children`` evicts only blocks that
     no block in memory continues, as a radix tree does; vLLM's pool does not.
-    ``host_memory`` keeps the KV of preempted requests; without it they recompute.
+    ``host_memory`` keeps the KV of preempted requests, which recompute without it; with
+    prefix caching it keeps what is evicted, and is searched behind the GPU's memory.
     """
 
     name: str
@@ -60,10 +61,11 @@ class Deployment:
                     f"deployment {self.name}: {name} is {getattr(self, name)}; "
                     "expected at least 1"
                 )
-        if self.host_memory and self.prefix_caching:
+        groups = self.host_memory.group_blocks if self.host_memory else 1
+        if self.prefix_caching and groups > 1:
             raise ValueError(
-                f"deployment {self.name}: host memory beside prefix caching is not "
-                "modelled; choose one"
+                f"deployment {self.name}: group_blocks is {groups}; blocks that "
+                "requests share lie one by one, so prefix caching needs 1"
             )
 
 
@@ -78,6 +80,7 @@ class Scenario:
     ``companions`` are texts of the policies that accompany the judged one, by problem;
     the engine's own rule decides where there is none. With a ``fleet``, its members
     serve the trace, and ``deployment`` and ``step_time`` are those of its first.
+    ``id_key`` keys the ids that policies see.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Scenario:
     n_tenants: int = 0
     companions: Mapping[str, str] = field(default_factory=dict)
     fleet: Fleet | None = None
+    id_key: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for a class without objectives, or what is not there."""

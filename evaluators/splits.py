@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from evaluators.calibration.step_time import StepTime
 from evaluators.fleet import Fleet
+from evaluators.rng import keyed
 from evaluators.scenario import Deployment, Scenario, ServiceClass, Split
 from evaluators.workloads.classes import CLASSES
 from evaluators.workloads.workload import Workload
@@ -54,11 +55,14 @@ def draw_split(
     split: Split,
     plan: Plan,
     capacity_per_s: float,
+    secret: bytes = b"",
 ) -> tuple[Scenario, ...]:
     """Scenarios of a split, every regime once before the next seed.
 
-    No two scenarios share a seed, and a larger plan begins with the smaller one's.
-    Raises ``ValueError`` when the workload cannot give so many requests.
+    No two scenarios share a seed, and a larger plan begins with the smaller one's. With
+    a ``secret`` only who knows it can draw validation and held-out again, and ids are
+    keyed in all splits; without one, the number of a seed tells everything. Raises
+    ``ValueError`` when the workload cannot give so many requests.
     """
     numbered = enumerate(plan.regimes * plan.seeds, FIRST_SEED[split])
     return tuple(
@@ -66,7 +70,12 @@ def draw_split(
             name=f"{workload.name}/{regime}x/seed {seed}",
             split=split,
             regime=regime,
-            trace=workload.draw(split, seed, regime * capacity_per_s, plan.n_requests),
+            trace=workload.draw(
+                split,
+                _seed(split, seed, secret),
+                regime * capacity_per_s,
+                plan.n_requests,
+            ),
             deployment=service.deployment,
             step_time=service.step_time,
             classes=service.classes,
@@ -74,6 +83,14 @@ def draw_split(
             prediction_error=workload.prediction_error,
             n_tenants=workload.n_tenants,
             fleet=service.fleet,
+            id_key=keyed(secret, "ids", split, seed) if secret else b"",
         )
         for seed, regime in numbered
     )
+
+
+def _seed(split: Split, number: int, secret: bytes) -> int:
+    """What a scenario's streams start from; train's are public."""
+    if split == "train" or not secret:
+        return number
+    return int.from_bytes(keyed(secret, "draws", split, number))

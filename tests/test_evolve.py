@@ -14,6 +14,7 @@ from adrs.archive import Archive
 from adrs.commands.evolve import hold_to
 from adrs.main import main
 from adrs.records import Header
+from adrs.secret import mark
 from tests.llm.server import Server, error
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +26,7 @@ SMALL = (
     "budget.evaluations=16",
     "contenders=2",
     "tracking=off",
+    "secret=kept",
 )
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
@@ -196,13 +198,40 @@ def test_other_exams_than_a_run_was_begun_with_are_refused(tmp_path):
     path, header = tmp_path / "journal.jsonl", Header("scheduling", 0, "x")
     for train in ("these (1)", "these (1)"):
         with Archive.open(path, header) as archive:
-            hold_to(train, archive)
+            hold_to(train, "public", archive)
     assert path.read_text().count('"exams"') == 1
     with (
         Archive.open(path, header) as archive,
         pytest.raises(ValueError, match=r"other exams \(these \(1\); now these \(2\)"),
     ):
-        hold_to("these (2)", archive)
+        hold_to("these (2)", "public", archive)
+    with (
+        Archive.open(path, header) as archive,
+        pytest.raises(ValueError, match="begun with another secret; bring its file"),
+    ):
+        hold_to("these (1)", mark(b"another"), archive)
+
+
+def test_two_runs_draw_validations_that_nothing_in_their_folders_but_the_secret_tells(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    few = ("budget.evaluations=1", "contenders=1", "problem.validation_seeds=2")
+    for words in (("run=a",), ("run=b",), ("run=c", "secret=runs/a/secret")):
+        assert main(["evolve", *SMALL, *few, "secret=null", *words]) == 0
+    sat = [json.loads(journal(tmp_path, run).splitlines()[-1]) for run in "abc"]
+    names = [event["facts"]["exams"] for event in sat]
+    assert names[0] == names[2] != names[1]
+    assert journal(tmp_path, "a") == journal(tmp_path, "c")
+    secret = (tmp_path / "runs/a/secret").read_bytes().strip()
+    told = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "secret"]
+    assert len(told) > 8
+    assert not [path for path in told if secret in path.read_bytes()]
+    capsys.readouterr()
+    score = [word for word in SMALL if word.startswith("problem.")]
+    words = ("split=validation", "problem.validation_seeds=2", "format=json")
+    assert main(["score", "fcfs", *score, *words, "secret=runs/a/secret"]) == 0
+    assert json.loads(capsys.readouterr().out)["exams"] == names[0]
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):

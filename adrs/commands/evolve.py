@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, cast
 
-from adrs import hints, rerun, summary
+from adrs import hints, rerun, secret, summary
 from adrs.archive import Archive
 from adrs.asking import Outage
 from adrs.budget import Budget, Limits
@@ -26,7 +26,15 @@ from adrs.progress import Progress
 from adrs.records import Event, Header
 from adrs.report import report, stopped
 from adrs.resources import seeds
-from adrs.run_folder import CONTROL, JOURNAL, REPLIES, WINNER, RunFolder, claim
+from adrs.run_folder import (
+    CONTROL,
+    JOURNAL,
+    REPLIES,
+    SECRET,
+    WINNER,
+    RunFolder,
+    claim,
+)
 from adrs.settings import Settings
 from adrs.terminal import note, say
 from adrs.timings import Timings, elapsed_s
@@ -79,7 +87,7 @@ def run(settings: Settings) -> int:
 
 
 def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
-    at, train = _prepared(settings, archive)
+    at, train = _prepared(settings, folder, archive)
     limits = confine.Limits(**settings.limits)
     workers = settings.workers or cores()
     with Pool(at.problem.name, workers, settings.isolation, limits) as pool:
@@ -112,25 +120,36 @@ def _check_limits(budget: Settings) -> None:
         raise ValueError(f"{names} are all null; expected a limit, or no run would end")
 
 
-def _prepared(settings: Settings, archive: Archive) -> tuple[Sitting, tuple[Exam, ...]]:
+def _prepared(
+    settings: Settings, folder: RunFolder, archive: Archive
+) -> tuple[Sitting, tuple[Exam, ...]]:
     """Where policies are examined, the train exams; what cannot be had is told now."""
-    at = sitting(settings, RUNS / "capacities.json")
+    kept = secret.chosen(settings.secret, folder.path / SECRET)
+    at = sitting(settings, RUNS / "capacities.json", kept)
     check(at)
     train = exams(at, "train")
-    hold_to(identity(at, train), archive)
+    hold_to(identity(at, train), secret.mark(kept), archive)
     return at, train
 
 
-def hold_to(train: str, archive: Archive) -> None:
-    """Journal the exams that are sat, or refuse others than the journal has."""
+def hold_to(train: str, mark: str, archive: Archive) -> None:
+    """Journal the exams that are sat, or refuse others than the journal has.
+
+    ``mark`` stands for the secret of those that are not drawn yet.
+    """
     begun = [event for event in archive.events if event.kind == "exams"]
     if not begun:
-        archive.append(Event("exams", 0, {"train": train}))
+        archive.append(Event("exams", 0, {"train": train, "secret": mark}))
     elif begun[0].facts["train"] != train:
         raise ValueError(
             f"{archive.path} was begun with other exams ({begun[0].facts['train']}; "
             f"now {train}): the data, a calibration or the code has changed since; "
             "bring it back, or name another run"
+        )
+    elif begun[0].facts.get("secret", secret.PUBLIC) != mark:
+        raise ValueError(
+            f"{archive.path} was begun with another secret; bring its file "
+            f"{SECRET} back, or the one that secret= named, or name another run"
         )
 
 

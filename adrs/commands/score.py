@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from adrs import sandbox, timeline
+from adrs import sandbox, secret, timeline
 from adrs.candidate import candidate
 from adrs.companions import policy_text
 from adrs.exams import SPLITS, exams, sitting
@@ -20,6 +20,10 @@ from evaluators.problem import Exam, Hook, Problem, Standard
 from evaluators.scenario import Scenario, Split
 from evaluators.sim.run import Run
 from evaluators.views import Column
+
+RUNS = Path("runs")
+KEPT = "score.secret"
+"""One for all runs there, so that scores of held-out compare."""
 
 
 class Sat(NamedTuple):
@@ -36,7 +40,8 @@ def run(settings: Settings) -> int:
         raise ValueError(f"split is {settings.split!r}; there are {', '.join(SPLITS)}")
     source = policy_text(settings.file, settings.problem.name)
     candidate(source, origin=f"file {settings.file}")  # PolicyError if it is no Python
-    at = sitting(settings, Path("runs") / "capacities.json")
+    kept = secret.chosen(settings.secret, RUNS / KEPT)
+    at = sitting(settings, RUNS / "capacities.json", kept)
     sat = exams(at, cast(Split, settings.split))
     limits = Limits(**settings.limits)
     workers = settings.workers or cores()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from evaluators.opaque import opaque_ids, renamed
 from evaluators.scenario import Scenario
 from evaluators.views import (
     TENANT_COLUMNS,
@@ -106,13 +107,13 @@ def n_tenants(scenario: Scenario) -> int:
 def _table(scenario: Scenario) -> Table:
     trace = scenario.trace
     table = Table(len(trace))
-    table.ints[0] = opaque_ids(len(trace))
+    table.ints[0] = opaque_ids(len(trace), scenario.id_key)
     for i, name in enumerate(
         ("prompt_tokens", "predicted_tokens", "tenant", "slo_class"), 1
     ):
         table.ints[i] = getattr(trace, name)
     table.ints[6] = scenario.blocks_for(trace.prompt_tokens)
-    table.ints[7], table.ints[8] = _prefixes(trace), _sessions(trace)
+    table.ints[7], table.ints[8] = _prefixes(scenario), _sessions(scenario)
     arrived_s = trace.arrived_ps / PS_PER_S
     table.floats[0] = arrived_s
     table.floats[1] = arrived_s + _per_request(trace, scenario, "ttft_s")
@@ -120,34 +121,27 @@ def _table(scenario: Scenario) -> Table:
     return table
 
 
-def _prefixes(trace: Trace) -> Ints:
+def _prefixes(scenario: Scenario) -> Ints:
     """Opaque identity of each prompt's first block, -1 without one."""
+    trace = scenario.trace
     first = np.full(len(trace), -1)
     if trace.prefixes is not None:
         offsets = trace.prefixes.offsets
         some = offsets[1:] > offsets[:-1]
         first[some] = trace.prefixes.ids[offsets[:-1][some]]
-    return _opaque(first)
+    return renamed(first, scenario.id_key)
 
 
-def _sessions(trace: Trace) -> Ints:
+def _sessions(scenario: Scenario) -> Ints:
     """Opaque identity of each request's session, that of its first request."""
+    trace = scenario.trace
     first = list(range(len(trace)))
     if trace.sessions is None:
         return np.full(len(trace), -1)
     for row, after in enumerate(trace.sessions.after.tolist()):
         if after >= 0:
             first[row] = first[after]
-    return _opaque(np.array(first))
-
-
-def _opaque(values: Ints) -> Ints:
-    """Equal values as equal ids, numbered as they first appear; -1 stays."""
-    known, where, index = np.unique(values, return_index=True, return_inverse=True)
-    ids = np.zeros(len(known), dtype=np.int64)
-    ids[np.argsort(where)] = opaque_ids(len(known))
-    ids[known < 0] = -1
-    return ids[index]
+    return renamed(np.array(first), scenario.id_key)
 
 
 def _per_request(trace: Trace, scenario: Scenario, name: str) -> Floats:
@@ -170,20 +164,3 @@ def _facts(scenario: Scenario) -> EngineFacts:
     columns = np.array(classes, dtype=np.float64).T.copy()
     columns.flags.writeable = False
     return EngineFacts(np.array(constants, dtype=np.float64), columns)
-
-
-def opaque_ids(rows: int) -> Ints:
-    """Distinct ids below 2**53, the same for every trace, so that they tell it not.
-
-    A bijection of the order of arrival that scatters it: the finaliser of SplitMix64
-    (Steele et al. 2014) in 53-bit arithmetic, where xor-shifts and odd factors stay
-    invertible.
-    """
-    mask = np.uint64((1 << 53) - 1)
-    value = (
-        np.arange(1, rows + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    ) & mask
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        value ^= value >> np.uint64(shift)
-        value = (value * np.uint64(factor)) & mask
-    return (value ^ (value >> np.uint64(31))).astype(np.int64)

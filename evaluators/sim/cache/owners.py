@@ -18,7 +18,7 @@ class Owners:
     """
 
     def __init__(self, scenario: Scenario) -> None:
-        trace = scenario.trace
+        trace, self.id_key = scenario.trace, scenario.id_key
         self.known: Ints = np.zeros((2, len(trace)), dtype=np.int64)
         self.known[0] = trace.tenant
         self._after = _states(trace)

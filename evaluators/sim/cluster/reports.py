@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluators.fleet import ROLES, Fleet
+from evaluators.opaque import opaque_ids, renamed
 from evaluators.scenario import Scenario
 from evaluators.sim.cluster.replica import NO_LOAD, Carried, Load
-from evaluators.sim.panel import opaque_ids
 from evaluators.views import Ints
 from evaluators.views_replicas import Movable, Replicas, Request, read_only
 from evaluators.workloads.trace import PS_PER_S
@@ -102,7 +102,7 @@ class _Requests:
         self._arrived_ps = arrived_ps
         self._block_tokens = scenario.deployment.block_tokens
         columns = (
-            opaque_ids(len(trace)),
+            opaque_ids(len(trace), scenario.id_key),
             trace.prompt_tokens,
             trace.predicted_tokens,
             np.zeros(len(trace), dtype=np.int64),
@@ -148,7 +148,7 @@ def _sessions(scenario: Scenario) -> Ints:
     for row, after in enumerate(trace.sessions.after.tolist()):
         if after >= 0:
             root[row] = root[after]
-    found: Ints = opaque_ids(len(trace))[np.array(root)]
+    found: Ints = opaque_ids(len(trace), scenario.id_key)[np.array(root)]
     return found
 
 
@@ -159,7 +159,5 @@ def _first_blocks(scenario: Scenario) -> Ints:
     if prefixes is None or not len(prefixes.ids):
         return found
     has = np.diff(prefixes.offsets) > 0
-    first = prefixes.ids[prefixes.offsets[:-1][has]]
-    names, which = np.unique(first, return_inverse=True)
-    found[has] = opaque_ids(len(names))[which]
-    return found
+    found[has] = prefixes.ids[prefixes.offsets[:-1][has]]
+    return renamed(found, scenario.id_key)
