@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from evaluators.calibration.copy_curve import CopyCurve, load_curve
 from evaluators.calibration.shapes import ModelShape
+
+Writes = Literal["back", "through"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,12 @@ class HostMemory:
     vLLM's first engine. ``is_duplex`` says that the two directions do not slow each
     other down. What host memory has no room for moves on to the tiers ``below`` it, the
     fastest first (CXL memory, SSD, a remote host).
+
+    With prefix caching the host is a tier below the GPU's cache, the longest unused
+    block making room. ``writes`` are the names of SGLang's ``--hicache-write-policy``:
+    "back" copies a block when the GPU evicts it, "through" as soon as it is full, as
+    vLLM's offloading connector does, so that eviction need not wait. No ``blocks`` are
+    no host memory.
     """
 
     blocks: int
@@ -50,6 +58,7 @@ class HostMemory:
     overlaps: bool = False
     is_duplex: bool = False
     below: tuple[Tier, ...] = ()
+    writes: Writes = "back"
 
     @property
     def block_copy_ps(self) -> float:
@@ -64,12 +73,19 @@ class HostMemory:
         return (self.curve, *(tier.curve for tier in self.below))
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` naming the first size below 1."""
-        for name in ("blocks", "block_bytes", "run_copies", "group_blocks"):
-            if getattr(self, name) < 1:
+        """Raise ``ValueError`` naming the first size that is too small."""
+        least = {"blocks": 0, "block_bytes": 1, "run_copies": 1, "group_blocks": 1}
+        for name, low in least.items():
+            if getattr(self, name) < low:
                 raise ValueError(
-                    f"host memory: {name} is {getattr(self, name)}; expected 1 or more"
+                    f"host memory: {name} is {getattr(self, name)}; expected {low} or "
+                    "more"
                 )
+        if self.writes not in get_args(Writes):
+            raise ValueError(
+                f"host memory: writes is {self.writes!r}; expected one of "
+                f"{', '.join(get_args(Writes))}"
+            )
 
 
 def host_memory(
@@ -86,8 +102,14 @@ def host_memory(
     those of ``HostMemory``. Raises ``ValueError`` naming what is unknown or too small.
     """
     block_bytes = block_tokens * model.kv_token_bytes
+    blocks = int(gigabytes * 10**9) // block_bytes
+    if blocks < 1:
+        raise ValueError(
+            f"host memory: blocks is {blocks}; {gigabytes} gigabytes hold no block of "
+            f"{block_bytes} bytes"
+        )
     return HostMemory(
-        blocks=int(gigabytes * 10**9) // block_bytes,
+        blocks=blocks,
         block_bytes=block_bytes,
         curve=load_curve(curve),
         run_copies=2 * model.layers,

@@ -164,22 +164,28 @@ def _totals(scenario: Scenario, run: Run) -> dict[str, float]:
 
 
 def _copied(run: Run) -> dict[str, float]:
-    """What went to host memory and back; nothing without host memory.
+    """What went to host memory and back, and below; nothing without host memory.
 
+    ``host_hit_tokens`` of the prompts were found there; loading took ``host_load_s``.
     ``assumed_copy_curves`` are those of which nobody has measured how long they take.
     """
     copies = run.copies
     if copies is None:
         return {}
-    return {
+    found = {
         "swaps": float(copies.swaps),
         "swaps_refused": float(copies.refused),
         "copied_out_gb": copies.out_bytes / 1e9,
         "copied_back_gb": copies.back_bytes / 1e9,
         "copies_spared_gb": copies.spared_bytes / 1e9,
         "copy_stall_s": float(copies.stall_ps.sum()) / PS_PER_S,
+        "host_hit_tokens": float(copies.hit_tokens),
+        "host_load_s": copies.load_ps / PS_PER_S,
         "assumed_copy_curves": float(len(copies.assumed)),
     }
+    for name, (down, up) in copies.tiers.items():
+        found[f"{name}_down_gb"], found[f"{name}_up_gb"] = down / 1e9, up / 1e9
+    return found
 
 
 def tenant_jain(scenario: Scenario, run: Run) -> float:

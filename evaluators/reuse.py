@@ -9,6 +9,7 @@ from evaluators.scenario import Scenario
 from evaluators.sim.cache.owners import Owners
 from evaluators.sim.run import Run
 from evaluators.views import Floats, Ints
+from evaluators.workloads.trace import PS_PER_S
 
 
 class Reuse(NamedTuple):
@@ -47,7 +48,8 @@ def reusable_s(scenario: Scenario) -> float:
 def reuse(scenario: Scenario, run: Run) -> Reuse:
     """What found blocks saved in a run.
 
-    A preempted request counts as saving nothing: what it finds again is its own.
+    A preempted request counts as saving nothing: what it finds again is its own. What
+    was found in host memory saves less by what its copies took.
     """
     block_tokens = scenario.deployment.block_tokens
     hits = np.where(run.preemptions > 0, 0, run.hit_tokens // block_tokens)
@@ -56,8 +58,9 @@ def reuse(scenario: Scenario, run: Run) -> Reuse:
     before_s = np.concatenate([[0.0], np.cumsum(block_s)])
     prompts = scenario.blocks_for(scenario.trace.prompt_tokens)
     most = _clairvoyant_hits(scenario, run)
+    load_s = run.copies.load_ps / PS_PER_S if run.copies else 0.0
     return Reuse(
-        saved_s=float(before_s[hits].sum()),
+        saved_s=max(0.0, float(before_s[hits].sum()) - load_s),
         hit_share=float(hits.sum()) / max(1, int(prompts.sum())),
         clairvoyant_ratio=float(hits.sum()) / most if most else 1.0,
     )

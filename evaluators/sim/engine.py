@@ -40,7 +40,7 @@ def simulate(scenario: Scenario, policy: object, *, eviction: object = None) -> 
     path. Raises ``PolicyError`` for a policy's fault.
     """
     if scenario.deployment.host_memory:
-        return simulate_with_host(scenario, policy)
+        return simulate_with_host(scenario, policy, eviction=eviction)
     if eviction is None and pays(scenario) and covers(scenario, policy):
         return serve(scenario)
     hooks = Policy(policy)

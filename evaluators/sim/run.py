@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from evaluators.sim.host.swap import Copies
+from evaluators.sim.host.copies import Copies
 from evaluators.views import Ints
 
 

@@ -141,10 +141,8 @@ def test_a_policy_sees_what_a_waiting_request_has_in_the_host():
     assert max(policy.seen) > 4
 
 
-def test_host_memory_beside_a_prefix_cache_or_in_a_fleet_is_refused():
+def test_host_memory_in_a_fleet_is_refused():
     scenario = with_host(served([(0, 4, 9)]))
-    with pytest.raises(ValueError, match="prefix caching"):
-        replace(scenario.deployment, prefix_caching=True)
     fleet = Fleet((Member(scenario.deployment, scenario.step_time),))
     with pytest.raises(ValueError, match="in a fleet"):
         replace(scenario, fleet=fleet)

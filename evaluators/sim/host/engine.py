@@ -1,5 +1,8 @@
 """The plain engine with host memory: what is preempted need not be computed again.
 
+With prefix caching the host is a tier below it, for all requests (``caching.py``);
+without, what follows holds.
+
 A victim's KV moves to the host, unless the policy has it recomputed or there is no
 room. The request then waits like any other one; when it is admitted, its KV moves back
 and it goes on where it was. ``swap.py`` says what the steps wait for.
@@ -11,9 +14,11 @@ from typing import NamedTuple
 from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.hooks import Policy
+from evaluators.sim.host.caching import CachingEngine
+from evaluators.sim.host.forgetting import forgetting
+from evaluators.sim.host.landing import LandingEngine
 from evaluators.sim.host.swap import Swap
 from evaluators.sim.ledger import Ledger
-from evaluators.sim.plain.engine import PlainEngine
 from evaluators.sim.plain.request import Request, capped
 from evaluators.sim.plain.state import Work
 from evaluators.sim.run import Run
@@ -21,14 +26,20 @@ from evaluators.views import Running
 
 
 def simulate_with_host(
-    scenario: Scenario, policy: object, *, skips: bool = True
+    scenario: Scenario, policy: object, *, eviction: object = None, skips: bool = True
 ) -> Run:
     """Serve a scenario whose deployment has host memory.
 
+    ``eviction`` says which cached blocks leave the GPU first, where any are cached.
     With ``skips``, decode-only steps that are all alike are taken at once.
     """
     hooks = Policy(policy)
-    engine = SwappingEngine(scenario, hooks, skips=skips and hooks.ask != 0)
+    engine: SwappingEngine | CachingEngine
+    if scenario.deployment.prefix_caching:
+        cache = forgetting(scenario, eviction)
+        engine = CachingEngine(scenario, hooks, cache=cache)
+    else:
+        engine = SwappingEngine(scenario, hooks, skips=skips and hooks.ask != 0)
     engine.serve(Arrivals(scenario))
     return engine.result()
 
@@ -44,7 +55,7 @@ class Victim(NamedTuple):
     mode: int | None
 
 
-class SwappingEngine(PlainEngine):
+class SwappingEngine(LandingEngine):
     """A plain engine whose preempted requests keep their KV in host memory."""
 
     def __init__(
@@ -66,12 +77,6 @@ class SwappingEngine(PlainEngine):
     def result(self) -> Run:
         """See ``PlainEngine``; with what was copied."""
         return replace(super().result(), copies=self.swap.result())
-
-    def next_event_ps(self) -> int | None:
-        """See ``PlainEngine``; the landing of a copy is an event, too."""
-        landings = [r.ready_ps for r in self.running if r.ready_ps > self.now_ps]
-        event = super().next_event_ps()
-        return min([*landings, *([] if event is None else [event])], default=None)
 
     def may_skip(self) -> bool:
         """See ``PlainEngine``; not while anything is copied."""

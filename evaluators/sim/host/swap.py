@@ -12,41 +12,12 @@ through the host.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
-
-import numpy as np
 
 from evaluators.host_memory import HostMemory
+from evaluators.sim.host.copies import Copies, stall_columns
 from evaluators.sim.host.links import BACK, OUT, Link, Pieces, pieces_of
 from evaluators.sim.host.segments import allocator
 from evaluators.sim.host.tiers import Tiers
-from evaluators.views import Ints
-
-
-class Copies(NamedTuple):
-    """What was moved between GPU and host in a run.
-
-    ``swaps`` preemptions moved KV out instead of losing it, ``refused`` ones wanted to
-    and found no room. ``spared_bytes`` were in the host already when they would have
-    been moved out. ``tiers`` are the bytes that went down to and up from each tier
-    below. The step that starts at ``stalled_at_ps[i]`` waited ``stall_ps[i]`` for
-    copies. ``kept_laws`` says that no link beat its bandwidth, and that every memory
-    held what came and had not gone. ``assumed`` names the copy curves that nobody has
-    measured.
-    """
-
-    swaps: int
-    refused: int
-    out_bytes: int
-    back_bytes: int
-    spared_bytes: int
-    tiers: dict[str, tuple[int, int]]
-    stalled_at_ps: Ints
-    stall_ps: Ints
-    peak_blocks: int
-    end_blocks: int
-    kept_laws: bool
-    assumed: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -189,7 +160,7 @@ class Swap:
             and self._below.keeps_its_laws()
         )
         assumed = [c.name for c in self._memory.curves if c.status == "assumed"]
-        stalls = np.array(self._stalls, dtype=np.int64).reshape(-1, 2).T
+        stalled_at_ps, stall_ps = stall_columns(self._stalls)
         return Copies(
             swaps=self._swaps,
             refused=self._refused,
@@ -197,8 +168,8 @@ class Swap:
             back_bytes=back,
             spared_bytes=self._spared * self._memory.block_bytes,
             tiers=self._below.moved_bytes(),
-            stalled_at_ps=stalls[0],
-            stall_ps=stalls[1],
+            stalled_at_ps=stalled_at_ps,
+            stall_ps=stall_ps,
             peak_blocks=self._peak,
             end_blocks=self._used,
             kept_laws=kept_laws,

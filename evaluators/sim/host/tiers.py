@@ -124,3 +124,26 @@ class Tiers:
         here_ps = level.link.send([Pieces(1, size_bytes)], room_ps, OUT).done_ps
         level.add(key, size_bytes, here_ps)
         return here_ps
+
+
+class Overflow(Tiers):
+    """The same below a cache: what the last tier has no room for is forgotten."""
+
+    def __init__(self, tiers: Sequence[Tier]) -> None:
+        super().__init__(tiers)
+        self.forgotten = 0
+
+    @property
+    def objects(self) -> int:
+        """How many objects are here."""
+        return sum(len(level.objects) for level in self._levels)
+
+    def _fits(self, size_bytes: int) -> bool:
+        return True
+
+    def _enter(self, at: int, key: Hashable, size_bytes: int, now_ps: int) -> int:
+        levels = self._levels
+        if at == len(levels) or size_bytes > levels[at].tier.size_bytes:
+            self.forgotten += 1
+            return now_ps
+        return super()._enter(at, key, size_bytes, now_ps)
