@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import NamedTuple, Self, cast
 
 from adrs import sandbox
+from adrs.isolation import in_force
 from adrs.zygote import same_addresses
 from evaluators import problems
 from evaluators.confine import Limits
@@ -58,13 +59,15 @@ class Task(NamedTuple):
     source: str
     exam: Exam
     limits: Limits
+    layers: tuple[str, ...]
 
 
 class Pool:
     """Judges policies in ``workers`` processes; use it as a context manager.
 
-    Raises ``ValueError`` for an unknown problem or isolation, ``IsolationError`` when
-    this machine has none.
+    ``isolation`` is the weakest level that will do; evaluations are stamped with what
+    is in force. Raises ``ValueError`` for an unknown problem or level, and
+    ``IsolationError`` that names what this machine lacks.
     """
 
     def __init__(
@@ -73,12 +76,12 @@ class Pool:
         problems.load(problem)
         if workers < 1:
             raise ValueError(f"workers is {workers}; expected at least 1")
-        level = sandbox.isolation_level()
-        if isolation != level:
-            raise ValueError(f"isolation is {isolation!r}; this machine has {level!r}")
+        report = in_force(isolation)
+        assert report.level is not None
         self._problem = problem
         self._workers = workers
-        self._isolation = level
+        self._isolation = report.level
+        self._layers = report.layers
         self._limits = limits
         self._lock = threading.Lock()
         self._is_closed = False
@@ -98,9 +101,7 @@ class Pool:
         """
         work = [
             [
-                self._feeders.submit(
-                    self._outcome, Task(self._problem, source, exam, self._limits)
-                )
+                self._feeders.submit(self._outcome, self._task(source, exam))
                 for exam in exams
             ]
             for source in sources
@@ -126,6 +127,9 @@ class Pool:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _task(self, source: str, exam: Exam) -> Task:
+        return Task(self._problem, source, exam, self._limits, self._layers)
 
     def _evaluations(self, work: "list[list[Future[Outcome]]]") -> Iterator[Evaluation]:
         try:
@@ -220,7 +224,7 @@ def _shut_down(executor: Executor) -> None:
 
 def _judge(task: Task) -> Outcome:
     problem = problems.load(task.problem)
-    return sandbox.evaluate(problem, task.source, task.exam, task.limits)
+    return sandbox.evaluate(problem, task.source, task.exam, task.limits, task.layers)
 
 
 def _start_worker(driver: int) -> None:

@@ -1,26 +1,23 @@
 """One policy on one scenario, in a process of its own that nothing outlives.
 
-Covered at the level "rlimits": the policy's process never held the trace or the hidden
-lengths; what it sends is checked as plain numbers; it cannot outlast its CPU time, its
-memory or this process. Not covered, until Landlock and seccomp are applied in
-``evaluators.confine``: reading files, the network, and reaching into other processes of
-the same user. Nor that the seeds of the shipped workloads are public: a policy that
-carries or imports a generator can draw the traces again and know their future.
+The process never held the trace or the hidden lengths; what it sends is checked as
+plain numbers; it cannot outlast its CPU time, its memory or this process; and all
+layers of ``evaluators.confine`` keep it from files, the network and other processes.
 """
 
 import functools
 import logging
 import signal
-import sys
+from collections.abc import Collection
 
 from adrs.remote import Conversation, RemotePolicy, over_cpu_limit
 from adrs.zygote import Ending, Zygote, ZygoteError
-from evaluators.confine import Limits
+from evaluators.confine import LAYERS, Limits
 from evaluators.evaluation import Failure, Outcome, PolicyError
-from evaluators.problem import Exam, Hook, Problem
+from evaluators.problem import Exam, Problem
 from evaluators.scenario import Scenario
 
-__all__ = ["IsolationError", "Limits", "evaluate", "isolation_level"]
+__all__ = ["Limits", "evaluate"]
 
 ATTEMPTS = 3
 """A zygote that dies under a policy is an accident twice, its doing the third time."""
@@ -28,49 +25,29 @@ ATTEMPTS = 3
 GRACE_S = 1.0
 """How long a process may take to end after it closed its connection."""
 
-_PROBE = "class Probe:\n    def probe(self):\n        return 1\n"
-_PROBE_HOOK = Hook("probe", (), "count", "whether it answers", "once")
+_NOT_ALLOWED = (
+    "its process was ended by SIGSYS: it asked the kernel for what no policy may, such "
+    "as a process, a thread, a socket or a signal"
+)
 _log = logging.getLogger(__name__)
 
 
-class IsolationError(Exception):
-    """This machine cannot isolate a policy as asked."""
-
-
-@functools.cache
-def isolation_level() -> str:
-    """Name of the isolation in force here, found by running a policy in it.
-
-    Raises ``IsolationError`` that says what is missing.
-    """
-    if sys.platform != "linux":
-        raise IsolationError(
-            f"policies are isolated with Linux facilities; this is {sys.platform}: "
-            "run in a Linux container or virtual machine"
-        )
-    zygote = Zygote()
-    limits = Limits(cpu_s=10, wall_s=60, memory_bytes=1 << 28)
-    try:
-        with zygote.forked(limits) as process:
-            policy = RemotePolicy(Conversation(process, limits), _PROBE, (_PROBE_HOOK,))
-            answer = getattr(policy, _PROBE_HOOK.name)()
-    except (OSError, ZygoteError, PolicyError) as error:
-        raise IsolationError(f"a policy process does not work here: {error}") from error
-    finally:
-        zygote.close()
-    assert answer == 1
-    return "rlimits"
-
-
-def evaluate(problem: Problem, source: str, exam: Exam, limits: Limits) -> Outcome:
+def evaluate(
+    problem: Problem,
+    source: str,
+    exam: Exam,
+    limits: Limits,
+    layers: Collection[str] = LAYERS,
+) -> Outcome:
     """Judge a policy on an exam, in a process of its own that sees nothing else.
 
-    Whatever the policy does comes back as an outcome; an exception is our bug or the
-    machine's fault.
+    ``layers`` leaves out only what ``adrs.isolation`` found missing here. Whatever the
+    policy does comes back as an outcome; an exception is our bug or the machine's
+    fault: ``ConfinementError`` names a layer that could not be put in force.
     """
     for attempt in range(ATTEMPTS):
         try:
-            return _evaluate_once(problem, source, exam, limits)
+            return _evaluate_once(problem, source, exam, limits, layers)
         except ZygoteError as error:
             _log.warning("attempt %d of %d: %s", attempt + 1, ATTEMPTS, error)
     failure = Failure("crash", f"the process above it died, {ATTEMPTS} times in a row")
@@ -93,10 +70,14 @@ def _zygote() -> Zygote:
 
 
 def _evaluate_once(
-    problem: Problem, source: str, exam: Exam, limits: Limits
+    problem: Problem,
+    source: str,
+    exam: Exam,
+    limits: Limits,
+    layers: Collection[str],
 ) -> Outcome:
     zygote = _zygote()
-    with zygote.forked(limits) as process:
+    with zygote.forked(limits, layers) as process:
         conversation = Conversation(process, limits)
         try:
             outcome = _outcome(conversation, problem, source, exam)
@@ -132,6 +113,8 @@ def _cause_of(ending: Ending, limits: Limits) -> Failure:
     """Why a process ended before its scenario did."""
     if ending.cpu_s > limits.cpu_s or ending.ended_by is signal.SIGXCPU:
         return Failure("cpu_limit", over_cpu_limit(limits))
+    if ending.ended_by is signal.SIGSYS:
+        return Failure("crash", _NOT_ALLOWED)
     if ending.ended_by is not None:
         return Failure("crash", f"its process was ended by {ending.ended_by.name}")
     return Failure("exit", f"it ended its process with exit code {ending.code}")

@@ -4,10 +4,11 @@ import ctypes
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 import evaluators
-from evaluators.confine import Limits
+from evaluators.confine import LAYERS, REPORT, ConfinementError, Limits
 from evaluators.zygote import (
     FORK,
     REAP,
     REPLY,
     REQUEST,
+    SERVE,
     SWEEP_S,
     address_of_numpy,
 )
@@ -91,16 +93,25 @@ class Zygote:
         return self._process.pid if self._process else None
 
     @contextmanager
-    def forked(self, limits: Limits) -> Iterator[Process]:
-        """A fresh policy process; its socket is closed at the end, see ``reap``."""
+    def forked(
+        self, limits: Limits, layers: Collection[str] = LAYERS, probe: int = SERVE
+    ) -> Iterator[Process]:
+        """A fresh policy process; its socket is closed at the end, see ``reap``.
+
+        Raises ``ConfinementError`` when one of its layers cannot be put in force.
+        ``probe``, a place in ``evaluators.probes.ALL``, is made in the policy's stead.
+        """
+        bits = sum(1 << i for i, layer in enumerate(LAYERS) if layer in layers)
         with self._lock:
             self._ensure_running()
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 numbers = (limits.cpu_s, limits.wall_s, limits.memory_bytes)
-                reply = self._ask(FORK, 0, numbers, theirs)
+                reply = self._ask(FORK, 0, (*numbers, bits, probe), theirs)
         with ours:
-            yield Process(reply[0], ours)
+            process = Process(reply[0], ours)
+            self._check(process)
+            yield process
 
     def reap(self, process: Process, grace_s: float = 0.0) -> Ending:
         """End the process and all it started; raises ``ZygoteError``.
@@ -108,7 +119,7 @@ class Zygote:
         The process has ``grace_s`` to end by itself before it is killed.
         """
         with self._lock:
-            reply = self._ask(REAP, process.id, (0.0, grace_s, 0))
+            reply = self._ask(REAP, process.id, (0.0, grace_s, 0, 0, 0))
         _, status, left_behind, cpu_s, peak_bytes = reply
         code = os.waitstatus_to_exitcode(status)
         ended_by = signal.Signals(-code) if code < 0 else None
@@ -119,11 +130,27 @@ class Zygote:
         with self._lock:
             self._stop()
 
+    def _check(self, process: Process) -> None:
+        """Hear that the process is confined, which it says before it does all else."""
+        patience = struct.pack("ll", int(START_TIMEOUT_S), 0)
+        process.connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+        try:
+            report = process.connected.recv(REPORT.size)
+        except OSError:
+            report = b""
+        if len(report) != REPORT.size:
+            self.reap(process)
+            raise ZygoteError("a process ended before it was confined")
+        layer, code = REPORT.unpack(report)
+        if layer >= 0:
+            self.reap(process)
+            raise ConfinementError(LAYERS[layer], code)
+
     def _ask(
         self,
         operation: int,
         process: int,
-        numbers: tuple[float, float, int],
+        numbers: tuple[float, float, int, int, int],
         end: socket.socket | None = None,
     ) -> tuple[int, int, int, float, int]:
         if self._control is None:

@@ -1,28 +1,44 @@
 """What is taken from a policy's process before it runs a line of the policy.
 
-Today: its session, its descriptors, its life beyond the parent's, and all but a stated
-amount of CPU time and memory.
-
-Not covered: files, the network, signals to and memory of other processes of the same
-user, and, when run as root, new processes. ``confine`` is the one place where Landlock
-and seccomp are to deny them.
+Layer by layer, each with a name: its life beyond the parent's, its descriptors, all
+but a stated amount of CPU time and memory, privileges, files and processes by Landlock,
+and nearly all system calls by seccomp. What a layer needs is made ready once in the
+zygote (``Confinement``), so that a child only puts it in force.
 """
 
-import ctypes
+import fcntl
 import math
 import os
+import platform
 import re
 import resource
 import signal
+import struct
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from evaluators import landlock, seccomp
+from evaluators.kernel import call, prctl
 
 POLICY_DESCRIPTOR = 3
 """Where a confined process finds its socket; 0, 1 and 2 are /dev/null."""
 
+LAYERS = ("session", "descriptors", "limits", "privileges", "landlock", "seccomp")
+"""In the order in which they are put in force."""
+
+REPORT = struct.Struct("<ii")
+"""First packet on a child's socket: the layer that failed, or -1, and its errno."""
+
+Made = TypeVar("Made")
+
 _MAX_DESCRIPTORS = 16
+_OUT_OF_THE_WAY = 64
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITIES_VERSION = 0x20080522
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +61,112 @@ class Limits:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected above 0")
 
 
-def confine(limits: Limits, connection: int, parent: int) -> None:
-    """Confine the calling process, a fresh fork of ``parent``, for ever.
+class ConfinementError(Exception):
+    """A layer cannot be put in force; ``layer`` names it."""
 
-    Keeps of its descriptors only ``connection``, as ``POLICY_DESCRIPTOR``. The process
-    leads a session of its own, so that its whole group can be killed.
+    def __init__(self, layer: str, code: int) -> None:
+        self.layer = layer
+        self.code = code
+        super().__init__(f"{layer}: {os.strerror(code) if code else 'not supported'}")
+
+
+class Confinement:
+    """The layers, made ready in the zygote and put in force in each of its children.
+
+    A layer that cannot be made ready fails when a child asks for it, not before.
     """
-    os.setsid()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    die_with(parent, signal.SIGKILL)
-    _keep_only(connection)
-    _limit_resources(limits)
-    # Landlock and seccomp go here, last: they deny what the lines above need.
+
+    def __init__(self) -> None:
+        self._null = _high(os.open(os.devnull, os.O_RDWR))
+        self._ruleset = _ready(lambda: _high(landlock.ruleset()))
+        self._program = _ready(lambda: seccomp.policy_program(platform.machine()))
+
+    def apply(
+        self, layers: Collection[str], limits: Limits, connection: int, parent: int
+    ) -> None:
+        """Confine the calling process, a fresh fork of ``parent``, for ever.
+
+        Keeps of its descriptors only ``connection``, as ``POLICY_DESCRIPTOR``, where it
+        is even when this raises ``ConfinementError``, naming the first layer that
+        failed.
+        """
+        os.dup2(connection, POLICY_DESCRIPTOR)
+        keeps_ruleset = "landlock" in layers and isinstance(self._ruleset, int)
+        steps: dict[str, Callable[[], None]] = {
+            "session": lambda: _lead_a_session(parent),
+            "descriptors": lambda: self._close_others(keeps_ruleset),
+            "limits": lambda: _limit_resources(limits),
+            "privileges": _give_up_privileges,
+            "landlock": self._restrict,
+            "seccomp": self._filter_calls,
+        }
+        for layer in LAYERS:
+            if layer in layers:
+                try:
+                    steps[layer]()
+                except (OSError, ValueError) as error:
+                    code = getattr(error, "errno", None)
+                    raise ConfinementError(layer, code or 0) from error
+
+    def _close_others(self, keeps_ruleset: bool) -> None:
+        for descriptor in (0, 1, 2):
+            os.dup2(self._null, descriptor)
+        first = POLICY_DESCRIPTOR + 1
+        if keeps_ruleset and isinstance(self._ruleset, int):
+            self._ruleset = os.dup2(self._ruleset, first)
+            first += 1
+        os.closerange(first, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+    def _restrict(self) -> None:
+        if isinstance(self._ruleset, OSError):
+            raise self._ruleset
+        landlock.restrict(self._ruleset)
+        os.close(self._ruleset)
+
+    def _filter_calls(self) -> None:
+        if isinstance(self._program, OSError):
+            raise self._program
+        seccomp.filter_calls(self._program)
 
 
 def die_with(parent: int, how: signal.Signals) -> None:
     """Have the kernel send ``how`` when the thread that made this process ends."""
-    _prctl(_PR_SET_PDEATHSIG, how)
+    prctl(_PR_SET_PDEATHSIG, how)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent has ended."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0):
-        code = ctypes.get_errno()
-        raise OSError(code, f"prctl({option}, {value}): {os.strerror(code)}")
+def _ready(make: Callable[[], Made]) -> Made | OSError:
+    try:
+        return make()
+    except OSError as error:
+        return error
 
 
-def _keep_only(connection: int) -> None:
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    os.dup2(connection, POLICY_DESCRIPTOR)
-    os.closerange(POLICY_DESCRIPTOR + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+def _high(descriptor: int) -> int:
+    """The same file under a number that no descriptor of a policy has."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+    os.close(descriptor)
+    return moved
+
+
+def _lead_a_session(parent: int) -> None:
+    """Lead a session, so that the whole group can be killed, and outlive nobody."""
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with(parent, signal.SIGKILL)
+
+
+def _give_up_privileges() -> None:
+    """Gain none by running a program, and keep none of root's."""
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    header = struct.pack("Ii", _CAPABILITIES_VERSION, 0)
+    call("capset", header, bytes(24))
 
 
 def _limit_resources(limits: Limits) -> None:

@@ -7,26 +7,72 @@ everything it left behind. It has one thread, and dies with the process that mad
 """
 
 import gc
+import importlib
 import os
+import random
 import signal
 import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from evaluators import child
-from evaluators.confine import Limits, adopt_orphans, confine, die_with
+import numpy as np
+
+from evaluators import child, probes
+from evaluators.confine import (
+    LAYERS,
+    POLICY_DESCRIPTOR,
+    REPORT,
+    Confinement,
+    ConfinementError,
+    Limits,
+    adopt_orphans,
+    die_with,
+)
+from evaluators.load import IMPORTS
 
 FORK, REAP = 0, 1
-REQUEST = struct.Struct("<qqddq")
+SERVE = -1
+REQUEST = struct.Struct("<qqddqqq")
 """Operation and process; then CPU seconds, wall seconds and bytes of memory of a new
-process, or, in the place of wall seconds, how long one to be reaped has to end."""
+process, or, in the place of wall seconds, how long one to be reaped has to end; then a
+bit for each of ``LAYERS`` that is to confine it, and the probe that it is to make,
+``SERVE`` for none."""
 REPLY = struct.Struct("<qqqdq")
 """Process, wait status, processes left behind, their CPU seconds, peak memory bytes."""
 SWEEP_S = 2.0
 MAX_SPACE_BYTES = 1 << 30
+PREPARED = (
+    *IMPORTS,
+    *(
+        f"numpy.{name}"
+        for name in (
+            "char",
+            "ctypeslib",
+            "dtypes",
+            "exceptions",
+            "fft",
+            "lib.recfunctions",
+            "lib.scimath",
+            "lib.stride_tricks",
+            "linalg",
+            "ma",
+            "polynomial",
+            "random",
+            "rec",
+            "strings",
+            "typing",
+        )
+    ),
+    *("encodings.ascii", "encodings.latin_1", "linecache", "tracemalloc"),
+)
+"""Modules loaded here, as a policy's process cannot read a file: what a policy may
+import, and what Python and numpy load on first use."""
+
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
@@ -36,6 +82,7 @@ class Zygote:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._live: set[int] = set()
+        self._confinement = Confinement()
 
     def serve(self) -> None:
         """Serve requests until the other side closes the socket; end all children."""
@@ -53,22 +100,41 @@ class Zygote:
             )
             if not request:
                 return
-            operation, process, cpu_s, wall_s, memory_bytes = REQUEST.unpack(request)
+            operation, process, cpu_s, wall_s, memory_bytes, bits, probe = (
+                REQUEST.unpack(request)
+            )
             if operation == FORK:
                 limits = Limits(cpu_s, wall_s, memory_bytes)
-                reply = self._fork(limits, descriptors[0])
+                layers = [name for i, name in enumerate(LAYERS) if bits >> i & 1]
+                reply = self._fork(limits, layers, descriptors[0], probe)
             else:
                 reply = self._reap(process, wall_s)
             self._control.send(reply)
 
-    def _fork(self, limits: Limits, connection: int) -> bytes:
+    def _fork(
+        self, limits: Limits, layers: Sequence[str], connection: int, probe: int
+    ) -> bytes:
         parent = os.getpid()
         process = os.fork()
         if process == 0:
-            _become_policy(limits, connection, parent)
+            with _ended():
+                self._confine(limits, layers, connection, parent)
+                _become(probe)
         os.close(connection)
         self._live.add(process)
         return REPLY.pack(process, 0, 0, 0.0, 0)
+
+    def _confine(
+        self, limits: Limits, layers: Sequence[str], connection: int, parent: int
+    ) -> None:
+        """Confine this process and say so, or end it and say which layer failed."""
+        try:
+            self._confinement.apply(layers, limits, connection, parent)
+        except ConfinementError as error:
+            report = REPORT.pack(LAYERS.index(error.layer), error.code)
+            os.write(POLICY_DESCRIPTOR, report)
+            os._exit(1)
+        os.write(POLICY_DESCRIPTOR, REPORT.pack(-1, 0))
 
     def _reap(self, process: int, grace_s: float) -> bytes:
         """Kill a process with its group, wait for it, then for what it left behind."""
@@ -109,16 +175,24 @@ class Zygote:
         return [p for p, of in parents.items() if of == me and p not in self._live]
 
 
-def _become_policy(limits: Limits, connection: int, parent: int) -> NoReturn:
+@contextmanager
+def _ended() -> Iterator[None]:
+    """End this process with the block, whatever happens in it."""
     status = 1
     try:
-        confine(limits, connection, parent)
-        child.serve()
+        yield
         status = 0
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     finally:
         os._exit(status & 0xFF)
+
+
+def _become(probe: int) -> None:
+    if probe == SERVE:
+        child.serve()
+    else:
+        raise SystemExit(probes.made(probes.ALL[probe]))
 
 
 def _frozen_family(processes: list[int]) -> set[int]:
@@ -188,6 +262,14 @@ def _align(address: int) -> None:
         os.execv(sys.executable, again)
 
 
+def _prepare() -> None:
+    """Load what no child can load, and have all of them draw the same numbers."""
+    for name in PREPARED:
+        importlib.import_module(name)
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 (what a policy may draw from)
+
+
 def main() -> None:
     """Serve on the control socket.
 
@@ -198,6 +280,7 @@ def main() -> None:
     die_with(int(sys.argv[1]), signal.SIGTERM)
     _align(int(sys.argv[4]))
     adopt_orphans()
+    _prepare()
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise SystemExit(f"{threads} threads after importing numpy; expected 1")

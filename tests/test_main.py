@@ -126,7 +126,7 @@ def test_score_shows_every_scenario_and_writes_a_timeline(tmp_path):
     assert len(facts["outcomes"]) == 8
     assert facts["exams"].startswith("scheduling, synthetic on h100_llama31_8b, 8 ")
     assert 0 < facts["score"] <= 1
-    assert facts["isolation"] == "rlimits"
+    assert facts["isolation"] == "strict"
     events = json.loads((tmp_path / "timeline.json").read_text())["traceEvents"]
     tracks = {event["tid"] for event in events if event["ph"] == "X"}
     assert len(tracks) == 40

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from adrs import sandbox
+from adrs.isolation import OPTIONAL_LAYERS
 from adrs.pool import in_process
 from adrs.remote import Conversation, RemotePolicy
 from adrs.sandbox import Limits
 from adrs.zygote import ENVIRONMENT, Zygote
+from evaluators.confine import LAYERS
 from evaluators.evaluation import Failure, PolicyError
 from evaluators.manners import Manner
 from evaluators.problem import Hook
@@ -28,7 +30,7 @@ from evaluators.views_replicas import (
     Request,
 )
 from tests import attacks
-from tests.attacks import OS, hook
+from tests.attacks import OS, SPIN, hook
 from tests.sandbox_problem import FACTS, HONEST, PROBLEM, exam
 
 LIMITS = Limits(cpu_s=0.3, wall_s=6, memory_bytes=1 << 26)
@@ -63,8 +65,11 @@ class Plan:
 """
 
 
-def judged(source, limits=LIMITS, on=EXAM):
-    return sandbox.evaluate(PROBLEM, source, on, limits)
+BASE = tuple(layer for layer in LAYERS if layer not in OPTIONAL_LAYERS)
+
+
+def judged(source, limits=LIMITS, on=EXAM, layers=LAYERS):
+    return sandbox.evaluate(PROBLEM, source, on, limits, layers)
 
 
 def named(group):
@@ -89,6 +94,11 @@ def below(ancestor):
     while more := {p for p, of in parents.items() if of in family} - family:
         family |= more
     return family - {ancestor}
+
+
+def is_filtered(process):
+    """Whether a process may no longer make all system calls."""
+    return "Seccomp:\t2" in Path(f"/proc/{process}/status").read_text()
 
 
 def wait_until(holds, timeout_s=2.0):
@@ -312,8 +322,10 @@ def test_a_forked_swarm_is_ended_with_the_policy(untouched):
         "os.setsid() if os.getpid() != os.getsid(0) else None",
         "os.sys.modules['time'].sleep(600)",
     )
+    # Only root may fork against its limit of processes.
     expected = "exception" if os.getuid() else "wall_limit"
-    assert judged(swarm, replace(LIMITS, wall_s=0.5)).failure.kind == expected
+    found = judged(swarm, replace(LIMITS, wall_s=0.5), layers=BASE)
+    assert found.failure.kind == expected
 
 
 def test_cpu_time_counts_in_fractions_and_over_all_questions():
@@ -347,11 +359,9 @@ def test_each_scenario_has_a_process_that_has_seen_no_other():
 def test_a_policy_finds_no_trace_no_environment_and_no_judge_in_its_process():
     looks = hook(
         OS,
-        "raise ValueError(sorted(os.environ), len(os.listdir('/proc/self/fd')))",
+        "raise ValueError(sorted(os.environ))",
     )
-    message = judged(looks).failure.message
-    # 0, 1, 2, the socket, and the one that lists them.
-    assert f"({sorted(ENVIRONMENT)}, 5)" in message
+    assert f"ValueError: {sorted(ENVIRONMENT)}" in judged(looks).failure.message
     judge = hook(
         OS,
         "held = set(os.sys.modules) & {'evaluators.metrics', 'evaluators.sim.engine',"
@@ -377,7 +387,7 @@ def test_a_process_killed_from_outside_is_a_crash_and_leaves_nothing(untouched):
     zygote = sandbox._zygote().id
 
     def kill():
-        wait_until(lambda: below(zygote))
+        wait_until(lambda: any(map(is_filtered, below(zygote))))
         os.kill(*below(zygote), signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
@@ -403,11 +413,7 @@ def test_a_limit_that_is_not_above_0_is_refused_by_name(limit):
         replace(LIMITS, **{limit: 0})
 
 
-def test_the_level_is_found_by_running_a_policy_in_it():
-    assert sandbox.isolation_level() == "rlimits"
-
-
-def test_a_platform_without_the_means_is_refused(monkeypatch):
-    monkeypatch.setattr("sys.platform", "darwin")
-    with pytest.raises(sandbox.IsolationError, match="this is darwin"):
-        sandbox.isolation_level.__wrapped__()
+def test_a_policy_that_kills_its_zygote_each_time_is_failed_for_it():
+    kills = hook(OS, "os.kill(os.getppid(), 9)", SPIN)
+    failure = judged(kills, layers=BASE).failure
+    assert failure == Failure("crash", "the process above it died, 3 times in a row")

@@ -67,7 +67,7 @@ def test_it_scores_a_baseline_from_an_empty_folder(installed, tmp_path):
     small = ("problem.n_requests=40", "problem.validation_seeds=2")
     done = adrs("score", "fcfs", *small, site=installed, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "isolation rlimits" in done.stdout
+    assert "isolation strict" in done.stdout
 
 
 def test_its_help_names_its_verbs(installed, tmp_path):

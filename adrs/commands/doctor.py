@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from adrs import sandbox
+from adrs import isolation as isolated
 from adrs.settings import Settings
 from adrs.terminal import say
 from adrs.tracking import Tracker, TrackingError
@@ -123,8 +123,8 @@ def limits() -> Finding:
 def isolation() -> Finding:
     """A policy answers from a process of its own."""
     try:
-        level = sandbox.isolation_level()
-    except sandbox.IsolationError as error:
+        level = isolated.probed().level
+    except isolated.IsolationError as error:
         return Finding("policy process", False, str(error))
     return Finding("policy process", True, f"isolation: {level}")
 

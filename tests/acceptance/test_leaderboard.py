@@ -61,7 +61,7 @@ def test_a_run_told_twice_is_there_once_with_its_seeds_and_elites(client):
     assert len(set(ids)) == len(ids)
     for child in children:
         assert child.info.status == "FINISHED"
-        assert child.data.tags["isolation"] == "rlimits"
+        assert child.data.tags["isolation"] == "strict"
         assert {"train", "validation", "gain_low"} <= child.data.metrics.keys()
     history = client.get_metric_history(parent.info.run_id, "best_train")
     steps = [point.step for point in history]

@@ -1,14 +1,9 @@
 """Hostile and broken policies, one a kind, with the failure that each must end in."""
 
-import os
 from typing import NamedTuple
 
 OS = "import statistics; os = statistics.sys.modules['os']"
 """The list of imports is no boundary: what may be imported hands out what may not."""
-
-
-FORKS = "exception" if os.getuid() else "protocol"
-"""Only root may fork against its limit; then what it started is found and ended."""
 
 
 class Attack(NamedTuple):
@@ -59,7 +54,6 @@ HANGS = {
         hook(OS, "os.sys.modules['time'].sleep(600)"),
         "wall_limit",
     ),
-    "stops itself": Attack(hook(OS, "os.kill(os.getpid(), 19)"), "wall_limit"),
 }
 
 ENDS = {
@@ -77,7 +71,8 @@ ENDS = {
     "reaches ctypes through sys.modules": Attack(
         hook(OS, "os.sys.modules['ctypes'].string_at(0)"), "crash", "SIGSEGV"
     ),
-    "aborts": Attack(hook(OS, "os.abort()"), "crash", "SIGABRT"),
+    "aborts": Attack(hook(OS, "os.abort()"), "crash", "SIGSYS"),
+    "stops itself": Attack(hook(OS, "os.kill(os.getpid(), 19)"), "crash", "SIGSYS"),
     "raises SystemExit": Attack(hook("raise SystemExit(3)"), "exit", "code 3"),
     "exits at import": Attack(hook(ANSWER, head="raise SystemExit"), "exit"),
     "exits without a word": Attack(hook(OS, "os._exit(0)"), "exit", "code 0"),
@@ -87,7 +82,7 @@ ENDS = {
         hook(OS, "os.close(3)", SPIN), "cpu_limit"
     ),
     "kills the process above it": Attack(
-        hook(OS, "os.kill(os.getppid(), 9)", SPIN), "crash", "3 times"
+        hook(OS, "os.kill(os.getppid(), 9)", SPIN), "crash", "SIGSYS"
     ),
 }
 
@@ -119,7 +114,7 @@ at = os.sys._getframe()
 while "frame" not in at.f_locals:
     at = at.f_back
 frames = os.sys.modules["evaluators.frames"]
-channel = frames.Channel(os.sys.modules["socket"].socket(fileno=os.dup(3)), 1 << 20)
+channel = frames.Channel(os.sys.modules["socket"].socket(fileno=3), 1 << 20)
 few = np.ones(2, dtype=np.int64), np.zeros(3)
 channel.send(at.f_locals["frame"].nonce, frames.ANSWER, frames.pack(few))
 """
@@ -136,7 +131,9 @@ LIES = {
         "protocol",
         "not asked",
     ),
-    "answers twice from a forked process": Attack(hook(OS, "os.fork()", ANSWER), FORKS),
+    "answers twice from a forked process": Attack(
+        hook(OS, "os.fork()", ANSWER), "crash", "SIGSYS"
+    ),
     "sends a short frame": Attack(hook(OS, "os.write(3, b'abc')", ANSWER), "protocol"),
     "announces more than may come": Attack(
         hook(OS, "os.write(3, b'\\0' * 8 + b'\\0' * 4 + b'\\xff' * 4)", ANSWER),
@@ -171,7 +168,8 @@ LIES = {
             "    os._exit(0)",
             ANSWER,
         ),
-        FORKS,
+        "crash",
+        "SIGSYS",
     ),
 }
 

@@ -170,7 +170,7 @@ def test_a_pool_judges_a_hundred_trivial_policies_a_second_and_core(workers):
     from tests.test_pool import EXAMS
 
     rates = []
-    with Pool("scheduling", workers, "rlimits", LIMITS) as judges:
+    with Pool("scheduling", workers, "strict", LIMITS) as judges:
         for _ in range(ROUNDS):
             start = time.perf_counter()
             assert len(list(judges.evaluate([HONEST] * 100, EXAMS[:1]))) == 100

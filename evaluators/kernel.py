@@ -1,0 +1,52 @@
+"""System calls that Python has no function for, by name."""
+
+import ctypes
+import functools
+import os
+import platform
+
+NUMBERS: dict[str, dict[str, int]] = {
+    "x86_64": {"seccomp": 317, "capset": 126, "unshare": 272, "process_vm_readv": 310},
+    "aarch64": {"seccomp": 277, "capset": 91, "unshare": 97, "process_vm_readv": 270},
+}
+"""Numbers that differ by machine, from Linux's unistd_64.h and unistd.h."""
+
+COMMON = {
+    "landlock_create_ruleset": 444,
+    "landlock_add_rule": 445,
+    "landlock_restrict_self": 446,
+}
+"""Numbers since Linux 5.2 are the same on all machines."""
+
+
+@functools.cache
+def libc() -> ctypes.CDLL:
+    """The C library of this process."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def call(name: str, *arguments: object) -> int:
+    """Result of a system call; raises ``OSError`` that names it.
+
+    Each argument is passed as a C long, or as the pointer that it is.
+    """
+    number = COMMON.get(name) or NUMBERS.get(platform.machine(), {}).get(name)
+    if number is None:
+        raise OSError(38, f"{name}: no number known on {platform.machine()}")
+    given = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    return checked(name, libc().syscall(ctypes.c_long(number), *given))
+
+
+def prctl(option: int, *arguments: int) -> int:
+    """Set or ask something of this process; raises ``OSError`` that names it."""
+    padded = (*arguments, 0, 0, 0, 0)[:4]
+    given = [ctypes.c_ulong(a) for a in padded]
+    return checked(f"prctl({option}, {padded[0]})", libc().prctl(option, *given))
+
+
+def checked(name: str, result: int) -> int:
+    """The result, or ``OSError`` with the reason if it is negative."""
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{name}: {os.strerror(code)}")
+    return result

@@ -1,0 +1,186 @@
+"""Seccomp: the few system calls that a policy's process may make, as a BPF program.
+
+What is not named here ends the process with SIGSYS: new processes and programs,
+sockets, signals, tracing, and whatever a later kernel adds. Files are refused with
+EACCES instead, so that importing what is not there is an honest ``ImportError``. The
+program is made once in the zygote and put in force by each child. See seccomp(2); the
+opcodes and the layout of ``struct seccomp_data`` are those of linux/bpf_common.h and
+linux/seccomp.h.
+"""
+
+import ctypes
+import errno
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from evaluators.kernel import call
+
+ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+AT_NUMBER, AT_MACHINE, AT_THIRD_ARGUMENT = 0, 4, 32
+PROT_EXEC = 4
+X32_BIT = 0x40000000
+"""Set in the numbers of x86-64's second, 32-bit wide table: a way around the first."""
+
+
+class Machine(NamedTuple):
+    """How a machine names itself to the filter, and its numbers by name of the call."""
+
+    audit: int
+    numbers: Mapping[str, int]
+
+
+Numbers = Mapping[str, tuple[int | None, int | None]]
+"""By name of the call, on x86-64 and aarch64; None where a machine has none."""
+
+# fmt: off
+ALLOWED: Numbers = {
+    # the conversation
+    "sendto": (44, 206), "recvfrom": (45, 207), "read": (0, 63), "write": (1, 64),
+    "getsockname": (51, 204), "getsockopt": (55, 209), "close": (3, 57),
+    "fstat": (5, 80), "lseek": (8, 62),
+    # memory
+    "munmap": (11, 215), "mremap": (25, 216), "brk": (12, 214), "madvise": (28, 233),
+    # waiting, and the clock where the kernel's page does not tell it
+    "futex": (202, 98), "sched_yield": (24, 124), "nanosleep": (35, 101),
+    "clock_nanosleep": (230, 115), "clock_gettime": (228, 113),
+    "clock_getres": (229, 114), "gettimeofday": (96, 169), "time": (201, None),
+    "restart_syscall": (219, 128),
+    # signals of its own
+    "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139),
+    "sigaltstack": (131, 132),
+    # facts about itself
+    "getpid": (39, 172), "gettid": (186, 178), "getppid": (110, 173),
+    "getuid": (102, 174), "geteuid": (107, 175), "getgid": (104, 176),
+    "getegid": (108, 177), "getrusage": (98, 165), "getcpu": (309, 168),
+    "sched_getaffinity": (204, 123), "getrandom": (318, 278),
+    "exit": (60, 93), "exit_group": (231, 94),
+}
+"""May be made with any argument."""
+
+NOT_RUNNABLE: Numbers = {
+    "mmap": (9, 222), "mprotect": (10, 226),
+}
+"""May be made except for memory whose content could be run: EACCES."""
+
+REFUSED: Numbers = {
+    "open": (2, None), "openat": (257, 56), "openat2": (437, 437),
+    "stat": (4, None), "lstat": (6, None), "newfstatat": (262, 79), "statx": (332, 291),
+    "access": (21, None), "faccessat": (269, 48), "faccessat2": (439, 439),
+    "readlink": (89, None), "readlinkat": (267, 78), "getcwd": (79, 17),
+    "getdents": (78, None), "getdents64": (217, 61), "chdir": (80, 49),
+    "mkdir": (83, None), "mkdirat": (258, 34), "unlink": (87, None),
+    "unlinkat": (263, 35), "rmdir": (84, None), "rename": (82, None),
+    "renameat": (264, 38), "renameat2": (316, 276), "statfs": (137, 43),
+    "fcntl": (72, 25), "ioctl": (16, 29), "uname": (63, 160), "sysinfo": (99, 179),
+    "prlimit64": (302, 261), "getrlimit": (97, 163),
+}
+"""Answered with EACCES: honest libraries ask, and take no for an answer."""
+# fmt: on
+
+_TABLES = (ALLOWED, NOT_RUNNABLE, REFUSED)
+
+
+def _numbers(column: int) -> dict[str, int]:
+    pairs = ((name, row[column]) for table in _TABLES for name, row in table.items())
+    return {name: number for name, number in pairs if number is not None}
+
+
+MACHINES = {
+    "x86_64": Machine(0xC000003E, _numbers(0)),
+    "aarch64": Machine(0xC00000B7, _numbers(1)),
+}
+
+
+class Line(NamedTuple):
+    """One instruction; a jump names the labels that it goes on at, "" for the next."""
+
+    code: int
+    value: int
+    if_true: str = ""
+    if_false: str = ""
+
+
+class Instruction(ctypes.Structure):
+    """``struct sock_filter``."""
+
+    _fields_ = (
+        ("code", ctypes.c_uint16),
+        ("if_true", ctypes.c_uint8),
+        ("if_false", ctypes.c_uint8),
+        ("value", ctypes.c_uint32),
+    )
+
+
+class Program(ctypes.Structure):
+    """``struct sock_fprog``."""
+
+    _fields_ = (
+        ("length", ctypes.c_ushort),
+        ("instructions", ctypes.POINTER(Instruction)),
+    )
+
+
+def policy_program(machine: str) -> Program:
+    """The filter of a policy's process on a machine, as ``platform`` names it.
+
+    Raises ``OSError`` for a machine whose numbers are not known.
+    """
+    if machine not in MACHINES:
+        known = " and ".join(MACHINES)
+        raise OSError(errno.ENOSYS, f"no filter for {machine}, only for {known}")
+    return assembled(_policy_lines(MACHINES[machine]))
+
+
+def assembled(lines: list[Line | str]) -> Program:
+    """A program of instructions, with labels (texts) before those jumped to."""
+    code: list[Line] = []
+    places: dict[str, int] = {}
+    for line in lines:
+        if isinstance(line, str):
+            places[line] = len(code)
+        else:
+            code.append(line)
+    array = (Instruction * len(code))()
+    for place, line in enumerate(code):
+        places[""] = place + 1
+        jumps = [places[to] - place - 1 for to in (line.if_true, line.if_false)]
+        assert all(0 <= jump < 256 for jump in jumps), f"a jump too far: {line}"
+        array[place] = Instruction(line.code, *jumps, line.value)
+    return Program(len(code), array)
+
+
+def filter_calls(program: Program) -> None:
+    """Have this process, of one thread, make only calls that a program lets pass.
+
+    The process must have given up new privileges before.
+    """
+    set_mode_filter = 1
+    call("seccomp", set_mode_filter, 0, ctypes.byref(program))
+
+
+def _policy_lines(machine: Machine) -> list[Line | str]:
+    numbers = machine.numbers
+    to = {"allow": ALLOWED, "runnable": NOT_RUNNABLE, "refuse": REFUSED}
+    chosen = [
+        Line(EQUAL, numbers[name], label)
+        for label, table in to.items()
+        for name in table
+        if name in numbers
+    ]
+    return [
+        Line(LOAD, AT_MACHINE),
+        Line(EQUAL, machine.audit, "", "kill"),
+        Line(LOAD, AT_NUMBER),
+        Line(AT_LEAST, X32_BIT, "kill"),
+        *chosen,
+        "kill",
+        Line(RETURN, KILL),
+        "runnable",
+        Line(LOAD, AT_THIRD_ARGUMENT),
+        Line(ANY_BIT, PROT_EXEC, "refuse", "allow"),
+        "refuse",
+        Line(RETURN, ERRNO | errno.EACCES),
+        "allow",
+        Line(RETURN, ALLOW),
+    ]
