@@ -9,6 +9,7 @@ from adrs import sandbox, secret, timeline
 from adrs.candidate import candidate
 from adrs.companions import policy_text
 from adrs.exams import SPLITS, exams, sitting
+from adrs.isolation import in_force
 from adrs.pool import Pool, cores
 from adrs.settings import Settings
 from adrs.terminal import note, say
@@ -51,9 +52,9 @@ def run(settings: Settings) -> int:
     found = Sat(identity(at, sat), sat, at.problem.headline)
     say(write(settings, evaluation, found))
     if settings.trace is not None:
-        _trace(
-            Path(settings.trace), at.problem, source, _worst(evaluation, sat), limits
-        )
+        layers = in_force(settings.isolation).layers
+        worst = _worst(evaluation, sat)
+        _trace(Path(settings.trace), at.problem, source, worst, limits, layers)
     return 1 if evaluation.failure else 0
 
 
@@ -152,7 +153,12 @@ class Watched:
 
 
 def _trace(
-    path: Path, problem: Problem, source: str, exam: Exam, limits: Limits
+    path: Path,
+    problem: Problem,
+    source: str,
+    exam: Exam,
+    limits: Limits,
+    layers: tuple[str, ...],
 ) -> None:
     watched = Watched(problem)
     outcome = sandbox.evaluate(watched, source, exam, limits)
