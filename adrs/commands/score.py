@@ -161,7 +161,7 @@ def _trace(
     layers: tuple[str, ...],
 ) -> None:
     watched = Watched(problem)
-    outcome = sandbox.evaluate(watched, source, exam, limits)
+    outcome = sandbox.evaluate(watched, source, exam, limits, layers)
     if watched.run is None:
         assert outcome.failure is not None
         failure = outcome.failure
