@@ -16,7 +16,7 @@ class PrefixAffinityCapped:
         n = len(replicas)
         usable = (replicas.healthy == 1) & (replicas.role != 2)
         since_s = request.now_s - self.window_s
-        self.sent = [each for each in self.sent if each[0] > since_s]
+        self.sent = [each for each in self.sent if each[0] >= since_s]
         load = np.zeros(n)
         for _, index, tokens in self.sent:
             load[index] += tokens

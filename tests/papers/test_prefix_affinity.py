@@ -23,6 +23,7 @@ Control 5: without the cap, affinity must lose where 60 % of requests begin alik
 
 import os
 from collections import OrderedDict
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ needs_traces = pytest.mark.skipif(not DATA, reason="ADRS_DATA has no traces")
 
 
 class Memory:
-    """Blocks of one instance; a request touches its own, the last one first."""
+    """Blocks of one instance; a request touches its own, the first one first."""
 
     def __init__(self, n_blocks):
         self.n_blocks, self.blocks = n_blocks, OrderedDict()
@@ -62,7 +63,7 @@ class Memory:
         return next((i for i, id in enumerate(ids) if id not in self.blocks), len(ids))
 
     def touch(self, ids):
-        for id in reversed(ids):
+        for id in ids:
             self.blocks[id] = None
             self.blocks.move_to_end(id)
         while len(self.blocks) > self.n_blocks:
@@ -81,34 +82,62 @@ def asked(policy, now_s, prompt, cached):
     return int(policy.route(Request(request, times), replicas))
 
 
-def hit_share(name, trace, n_blocks):
-    """Share of all prompt blocks found where they were sent to."""
+@cache
+def recorded(trace):
+    """Arrival in seconds, prompt tokens and block ids of each request."""
     path = Path(DATA) / "traces" / f"mooncake_{trace}_trace.jsonl.gz"
     chains, recording = mooncake.blocks(path), mooncake.read(path, 0)
+    ids = [chains.chain(row).tolist() for row in range(len(recording.arrived_s))]
+    times = recording.arrived_s.tolist()
+    return list(zip(times, recording.prompt_tokens.tolist(), ids, strict=True))
+
+
+def hit_shares(name, trace, n_blocks):
+    """Share of prefix tokens found in percent: in blocks of 512, and as they are.
+
+    The router counts blocks of 512; the last of a prompt may be filled in part only.
+    """
     policy, memories = router(name), [Memory(n_blocks) for _ in range(N)]
-    found, prompts = 0, recording.prompt_tokens.tolist()
-    for row, prompt in enumerate(prompts):
-        ids = chains.chain(row).tolist()
-        cached = [min(BLOCK * memory.match(ids), prompt) for memory in memories]
-        at = asked(policy, float(recording.arrived_s[row]), prompt, cached)
-        found += memories[at].match(ids)
+    blocks, tokens, requests = 0, 0, recorded(trace)
+    for arrived_s, prompt, ids in requests:
+        cached = [BLOCK * memory.match(ids) for memory in memories]
+        at = asked(policy, arrived_s, BLOCK * len(ids), cached)
+        blocks += cached[at]
+        tokens += min(cached[at], prompt)
         memories[at].touch(ids)
-    return found / len(chains.ids)
+    asked_for = np.array([[BLOCK * len(ids), prompt] for _, prompt, ids in requests])
+    return 100 * np.array([blocks, tokens]) / asked_for.sum(axis=0)
+
+
+HITS = [
+    ("synthetic", 500, 3.9, 21.0),
+    ("synthetic", 2000, 10.7, 51.0),
+    ("synthetic", 8000, 21.1, 63.2),
+    ("conversation", 500, 4.7, 5.7),
+    ("conversation", 2000, 7.9, 17.7),
+    ("conversation", 8000, 12.4, 28.4),
+]
+
+
+def check_hits(name, trace, n_blocks, percent):
+    by_blocks, as_they_are = hit_shares(name, trace, n_blocks)
+    assert by_blocks == pytest.approx(percent, abs=0.1)
+    assert as_they_are == pytest.approx(percent, abs=1.5)
 
 
 @needs_traces
-@pytest.mark.parametrize(
-    ("trace", "n_blocks", "turns", "affinity"),
-    [
-        ("synthetic", 2000, 0.107, 0.510),
-        pytest.param("conversation", 2000, 0.079, 0.177, marks=pytest.mark.slow),
-        pytest.param("synthetic", 8000, 0.211, 0.632, marks=pytest.mark.slow),
-        pytest.param("conversation", 8000, 0.124, 0.284, marks=pytest.mark.slow),
-    ],
-)
-def test_hits_are_those_of_an_independent_replay(trace, n_blocks, turns, affinity):
-    assert abs(hit_share(TURNS, trace, n_blocks) - turns) <= 0.015
-    assert abs(hit_share(AFFINITY, trace, n_blocks) - affinity) <= 0.015
+def test_hits_are_those_of_an_independent_replay():
+    check_hits(AFFINITY, "synthetic", 500, 21.0)
+
+
+@needs_traces
+@pytest.mark.slow
+@pytest.mark.parametrize(("trace", "n_blocks", "turns", "affinity"), HITS)
+def test_hits_are_those_of_an_independent_replay_at_every_size(
+    trace, n_blocks, turns, affinity
+):
+    check_hits(TURNS, trace, n_blocks, turns)
+    check_hits(AFFINITY, trace, n_blocks, affinity)
 
 
 def mean_ttft_s(scenario, policy):
