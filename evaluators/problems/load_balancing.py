@@ -107,11 +107,11 @@ class LoadBalancing:
         return judge(
             scenario,
             lambda: self.serve(policy, scenario),
-            lambda run: _judged(scenario, run, standard),
+            lambda run: outcome_of(scenario, run, standard),
         )
 
 
-def _judged(scenario: Scenario, run: Run, standard: Standard) -> Outcome:
+def outcome_of(scenario: Scenario, run: Run, standard: Standard) -> Outcome:
     """The outcome of one engine's judge, and how the replicas shared the work."""
     outcome = judged(scenario, run, standard)
     spread = spread_of(scenario, run)

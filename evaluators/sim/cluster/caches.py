@@ -40,9 +40,8 @@ def knowledge(scenario: Scenario, fleet: Fleet, engines: Engines) -> Knowledge:
         return Nothing(len(fleet.members))
     if fleet.cache_reports == "own_record":
         return OwnRecord(scenario.trace, fleet)
-    if fleet.cache_reports == "exact" or not fleet.report_delay_s:
-        return Exact(scenario.trace, fleet, engines)
-    return Reported(scenario.trace, fleet, engines)
+    kind = Reported if fleet.lists_caches else Exact
+    return kind(scenario.trace, fleet, engines)
 
 
 class Nothing:

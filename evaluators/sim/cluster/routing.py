@@ -108,9 +108,11 @@ class RoundRobin:
     def __init__(self) -> None:
         self._last = -1
 
-    def choose(self, usable: Sequence[bool], outstanding: Sequence[int]) -> int:
+    def choose(
+        self, row: int, usable: Sequence[bool], outstanding: Sequence[int]
+    ) -> int:
         """The next replica after the last one; at least one must be usable."""
-        del outstanding
+        del row, outstanding
         n = len(usable)
         self._last = next(
             i % n for i in range(self._last + 1, self._last + 1 + n) if usable[i % n]
@@ -121,12 +123,32 @@ class RoundRobin:
 class LeastOutstanding:
     """The built-in rule: the replica with the fewest unanswered requests."""
 
-    def choose(self, usable: Sequence[bool], outstanding: Sequence[int]) -> int:
+    def choose(
+        self, row: int, usable: Sequence[bool], outstanding: Sequence[int]
+    ) -> int:
         """The first of those with the fewest; at least one must be usable."""
+        del row
         return min((count, i) for i, count in enumerate(outstanding) if usable[i])[1]
 
 
-def built_in(fleet: Fleet) -> RoundRobin | LeastOutstanding:
+class Assigned:
+    """No rule but a list: the replica of each request."""
+
+    def __init__(self, replica: Sequence[int]) -> None:
+        self._replica = replica
+
+    def choose(
+        self, row: int, usable: Sequence[bool], outstanding: Sequence[int]
+    ) -> int:
+        """The replica that the list has, whatever goes on."""
+        del usable, outstanding
+        return self._replica[row]
+
+
+Rule = RoundRobin | LeastOutstanding | Assigned
+
+
+def built_in(fleet: Fleet) -> Rule:
     """The rule that a fleet routes by where no policy does."""
     return RoundRobin() if fleet.rule == "round_robin" else LeastOutstanding()
 
