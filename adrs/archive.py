@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from adrs.candidate import Candidate, Trial
+from adrs.history import History, Row, Settled
 from adrs.records import (
     Event,
     Header,
@@ -24,9 +25,12 @@ from adrs.records import (
     Rejected,
     decode,
     decode_trial,
+    dropped,
     encode,
 )
 from evaluators.evaluation import Failure
+
+__all__ = ["Archive", "ArchiveError", "History", "Index", "Row", "Settled"]
 
 _CACHED_TRIALS = 64
 
@@ -35,34 +39,6 @@ SYNC_S = 0.1
 
 class ArchiveError(Exception):
     """The journal cannot be opened, read or written; the message is one line."""
-
-
-class Row(NamedTuple):
-    """What the index keeps of a trial."""
-
-    round: int
-    slot: int
-    id: str
-    parents: tuple[str, ...]
-    score: float
-    scores: tuple[float, ...]
-    failure: Failure | None
-
-
-class Settled(NamedTuple):
-    """What the index keeps of a slot: its candidate's id, or why it has none."""
-
-    id: str | None
-    rejected: Rejected | None
-    tokens: int
-    usd: float
-
-
-class History(NamedTuple):
-    """What a round may know: trials and rejections up to the end of an earlier one."""
-
-    rows: list[Row]
-    rejections: list[Rejected]
 
 
 class Archive:
@@ -238,6 +214,7 @@ class Archive:
             sum(scores) / len(scores) if scores else 0.0,
             scores,
             Failure(*failure) if failure else None,
+            dropped(data),
         )
         self.rows.append(row)
         self.index.trials[id_] = where

@@ -21,18 +21,9 @@ from adrs.llm.model import Model
 from adrs.propose import propose
 from adrs.questions import Scope, questions
 from adrs.records import Event, Proposed, Rejected
+from adrs.rungs import Evaluator, Rungs
 from evaluators.evaluation import Evaluation, PolicyError
 from evaluators.problem import Exam, Problem
-
-
-class Evaluator(Protocol):
-    """What judges policies; ``adrs.pool.Pool`` is one."""
-
-    def evaluate(
-        self, sources: Sequence[str], exams: Sequence[Exam]
-    ) -> Iterator[Evaluation]:
-        """Start now, answer in the order of ``sources``; called again meanwhile."""
-        ...
 
 
 class Observer(Protocol):
@@ -59,13 +50,15 @@ class Search:
     """How a campaign searches.
 
     ``slots`` questions are asked a round, each shows ``inspirations`` policies beside
-    the parent. After ``patience`` rounds without any new candidate it stops.
+    the parent. After ``patience`` rounds without any new candidate it stops. With
+    ``early_drop`` a candidate that is surely worse than the best known sits no more.
     """
 
     slots: int = 8
     lag: int = 1
     inspirations: int = 2
     patience: int = 20
+    early_drop: bool = True
     outage: Outage = field(default_factory=Outage)
 
     def __post_init__(self) -> None:
@@ -115,8 +108,12 @@ class Campaign:
         """
         if self.archive.index.slots:
             self._tell(Event("resume", 0, {"trials": len(self.archive.rows)}))
-        pending = deque([self._plant(seeds)])
-        with ThreadPoolExecutor(self.search.slots) as threads:
+        at_once = self.search.slots * (self.search.lag + 1)
+        with (
+            Rungs(self.pool, self.exams, at_once) as rungs,
+            ThreadPoolExecutor(self.search.slots) as threads,
+        ):
+            pending = deque([self._plant(seeds, rungs)])
             number = 1
             while True:
                 seen = max(0, number - 1 - self.search.lag)
@@ -126,10 +123,10 @@ class Campaign:
                     self._collect(pending, number)
                     return reason
                 self._propose(number, seen, threads)
-                pending.append(self._begin(number))
+                pending.append(self._begin(number, rungs, seen))
                 number += 1
 
-    def _plant(self, seeds: Mapping[str, str]) -> _Pending:
+    def _plant(self, seeds: Mapping[str, str], rungs: Rungs) -> _Pending:
         """Record the seeds as round 0, in the order of their names."""
         if not seeds:
             raise ValueError("no seeds; expected at least one policy to start from")
@@ -147,7 +144,7 @@ class Campaign:
                     "name another run"
                 )
             planted.add(made.id)
-        return self._begin(0)
+        return self._begin(0, rungs, None)
 
     def _end(self, number: int) -> str | None:
         """Why the campaign ends before this round, recorded the first time."""
@@ -214,13 +211,27 @@ class Campaign:
             distinct.append(answer)
         return distinct
 
-    def _begin(self, number: int) -> _Pending:
-        """Have the pool evaluate what the round proposed and the journal lacks."""
+    def _best(self, seen: int) -> Sequence[float] | None:
+        """Scores of the best policy known then, which a candidate is held against."""
+        if not self.search.early_drop:
+            return None
+        ranked = (row for row in self.archive.as_of(seen).rows if row.is_ranked)
+        best = max(ranked, key=lambda row: row.score, default=None)
+        return best.scores if best else None
+
+    def _begin(self, number: int, rungs: Rungs, seen: int | None) -> _Pending:
+        """Have the pool evaluate what the round proposed and the journal lacks.
+
+        That is held against the best that was ``seen``; seeds are against nothing.
+        """
         settled = self.archive.settled(number)
         ids = {slot: of.id for slot, of in settled.items() if of.id is not None}
         missing = [id_ for id_ in ids.values() if id_ not in self.archive.index.trials]
         sources = [self.archive.candidate(id_).source for id_ in missing]
-        evaluations = self.pool.evaluate(sources, self.exams) if sources else iter(())
+        if not sources:
+            return _Pending(number, ids, iter(()))
+        best = None if seen is None else self._best(seen)
+        evaluations = rungs.evaluate(sources, best)
         return _Pending(number, ids, evaluations)
 
     def _collect(self, pending: deque[_Pending], until: int) -> None:

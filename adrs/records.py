@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from adrs.candidate import Candidate, Trial
-from evaluators.evaluation import Evaluation, Failure, Outcome
+from evaluators.evaluation import Dropped, Evaluation, Failure, Outcome
 
 Reason = Literal[
     "duplicate",  # the same normalised source was proposed before
@@ -78,8 +78,16 @@ def encode(record: Record) -> bytes:
 def decode_trial(data: Mapping[str, Any], made: Candidate) -> Trial:
     """The trial of a parsed line; ``made`` is the candidate that the line names."""
     outcomes = tuple(map(_outcome, data["outcomes"]))
-    evaluation = Evaluation(outcomes, data["isolation"])
+    evaluation = Evaluation(outcomes, data["isolation"], dropped(data))
     return Trial(data["round"], data["slot"], made, evaluation)
+
+
+def dropped(data: Mapping[str, Any]) -> Dropped | None:
+    """Why a trial's policy was dropped, of its parsed line; None if it was not."""
+    if "dropped" not in data:
+        return None
+    rung, interval = data["dropped"]
+    return Dropped(rung, tuple(interval))
 
 
 def decode(data: Mapping[str, Any]) -> Header | Proposed | Rejected | Event:
@@ -102,6 +110,7 @@ def decode(data: Mapping[str, Any]) -> Header | Proposed | Rejected | Event:
 
 def _plain(record: Record) -> dict[str, Any]:
     if isinstance(record, Trial):
+        early = record.evaluation.dropped
         return {
             "record": "trial",
             "round": record.round,
@@ -109,6 +118,7 @@ def _plain(record: Record) -> dict[str, Any]:
             "candidate": record.candidate.id,
             "isolation": record.evaluation.isolation,
             "outcomes": [_plain_outcome(o) for o in record.evaluation.outcomes],
+            **({"dropped": [early.rung, list(early.interval)]} if early else {}),
         }
     return {"record": type(record).__name__.lower(), **asdict(record)}
 

@@ -73,8 +73,8 @@ def curve(archive: Archive) -> dict[str, dict[int, float]]:
     points: dict[str, dict[int, float]] = {"best_train": {}, "valid_share": {}}
     stride = max(1, len(archive.rows) // CURVE_POINTS)
     for number, row in enumerate(archive.rows, start=1):
-        improves = row.score > best
-        best = max(best, row.score)
+        improves = row.score > best and row.dropped is None
+        best = row.score if improves else best
         valid += row.failure is None
         if improves or number % stride == 0 or number == len(archive.rows):
             points["best_train"][number] = best

@@ -32,8 +32,8 @@ class Choice(NamedTuple):
 
 
 def field(history: History) -> Field:
-    """The policies that may be chosen: those without a failure, if there is any."""
-    valid = [row for row in history.rows if row.failure is None]
+    """The policies that may be chosen: those scored on every exam, if there is any."""
+    valid = [row for row in history.rows if row.is_ranked]
     distinct = {row.scores: row for row in reversed(valid)}
     rows = list(distinct.values()) or list(history.rows)
     children = Counter(row.parents[0] for row in history.rows if row.parents)

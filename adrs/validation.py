@@ -77,7 +77,7 @@ def _sitters(arm: Arm, archive: Archive, most: int) -> Iterator[Sitter]:
     rows = [
         row
         for row in archive.rows
-        if (row.round == 0) == (arm == "seed") and row.failure is None
+        if (row.round == 0) == (arm == "seed") and row.is_ranked
     ]
     for row in sorted(rows, key=lambda row: -row.score)[:most]:
         made = archive.candidate(row.id)

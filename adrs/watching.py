@@ -72,7 +72,7 @@ class Watch:
         n_evaluated = len(rows) - len(seeds)
         return Status(
             self._stage,
-            max(row.score for row in rows),
+            max(row.score for row in rows if row.dropped is None),
             max(seeds),
             n_evaluated,
             self._budget.limits.evaluations,

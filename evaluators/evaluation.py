@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 FailureKind = Literal[
     "source",  # does not parse, too large, nested too deeply, or a barred import
@@ -54,16 +54,28 @@ class Outcome:
     failure: Failure | None = None
 
 
+class Dropped(NamedTuple):
+    """Why a policy sat no exams after a rung (the first is 0): it is surely worse.
+
+    ``interval`` is the mean, low and high of its gain over the best known there.
+    """
+
+    rung: int
+    interval: tuple[float, float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """All outcomes of one policy on a split, in the split's order.
 
-    A failed scenario stays in the list with score 0: it is never skipped.
+    A failed scenario stays in the list with score 0: it is never skipped. What was
+    ``dropped`` has outcomes of its rungs only and never ranks beside what was not.
     ``isolation`` names the level in force where the policy ran.
     """
 
     outcomes: tuple[Outcome, ...]
     isolation: str
+    dropped: Dropped | None = None
 
     @property
     def score(self) -> float:
