@@ -1,6 +1,7 @@
 """How sure a paired comparison is: bootstrap intervals of mean differences."""
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from evaluators.views import Floats
 
 RESAMPLES = 10_000
 COVERAGE = 0.95
+_ANGLES = np.linspace(0, np.pi / 2, 8193)
 
 
 class Gain(NamedTuple):
@@ -23,15 +25,28 @@ class Gain(NamedTuple):
         return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
 
 
-def gain(own: Sequence[float], other: Sequence[float], strata: Sequence[float]) -> Gain:
+class Spread(NamedTuple):
+    """Variance of a mean of differences, and its degrees of freedom."""
+
+    variance: float
+    freedom: float
+
+
+def gain(
+    own: Sequence[float],
+    other: Sequence[float],
+    strata: Sequence[float],
+    coverage: float = COVERAGE,
+) -> Gain:
     """How much ``own`` scores above ``other``, paired by position.
 
     Percentile bootstrap over the pairs, resampled within each stratum (Efron and
     Tibshirani 1993, ch. 13), always with the same draws. As few pairs spread too
     little, differences are widened by sqrt(n / (n - 1)) and by how much wider Student's
-    t is than the normal (Hesterberg 2015, sec. 3.2). Strata are ignored when one has a
-    single pair; a single pair in all says nothing: [-1, 1]. Raises ``ValueError``
-    unless the three are equally long and not empty.
+    t is than the normal (Hesterberg 2015, sec. 3.2), with Satterthwaite's degrees of
+    freedom: strata spread unequally. Strata are ignored when one has a single pair; a
+    single pair in all says nothing: [-1, 1]. Raises ``ValueError`` unless the three are
+    equally long and not empty.
     """
     if not len(own) == len(other) == len(strata) or not len(own):
         raise ValueError(
@@ -40,18 +55,17 @@ def gain(own: Sequence[float], other: Sequence[float], strata: Sequence[float]) 
     difference = np.asarray(own, dtype=np.float64) - np.asarray(other)
     if len(difference) == 1:
         return Gain(float(difference[0]), -1.0, 1.0)
-    kinds = np.asarray(strata, dtype=np.float64)
-    if np.unique(kinds, return_counts=True)[1].min() == 1:
-        kinds = np.zeros(len(kinds))
+    kinds = _kinds(strata)
     total = np.zeros(RESAMPLES)
-    heavier = _heavier(len(difference) - len(np.unique(kinds)))
+    tail = (1 - coverage) / 2
+    normal = NormalDist().inv_cdf(1 - tail)
+    heavier = student(spread(difference, kinds).freedom, coverage) / normal
     for kind in np.unique(kinds):
         values = _widened(difference[kinds == kind], heavier)
         draws = stream(0, "bootstrap", float(kind)).integers(
             len(values), size=(RESAMPLES, len(values))
         )
         total += values[draws].sum(axis=1)
-    tail = (1 - COVERAGE) / 2
     low, high = np.quantile(total / len(difference), (tail, 1 - tail))
     return Gain(float(difference.mean()), float(low), float(high))
 
@@ -59,13 +73,73 @@ def gain(own: Sequence[float], other: Sequence[float], strata: Sequence[float]) 
 def gains_by(
     own: Sequence[float], other: Sequence[float], strata: Sequence[float]
 ) -> dict[float, Gain]:
-    """The gain within each stratum, in ascending order of strata."""
+    """The gain within each stratum, in ascending order of strata.
+
+    All intervals hold together 95 % of the time (Bonferroni).
+    """
     found = {}
-    for kind in sorted(set(strata)):
+    kinds = sorted(set(strata))
+    coverage = 1 - (1 - COVERAGE) / max(1, len(kinds))
+    for kind in kinds:
         at = [i for i, stratum in enumerate(strata) if stratum == kind]
         pairs = [own[i] for i in at], [other[i] for i in at], [kind] * len(at)
-        found[kind] = gain(*pairs)
+        found[kind] = gain(*pairs, coverage)
     return found
+
+
+def student_gain(
+    own: Sequence[float],
+    other: Sequence[float],
+    strata: Sequence[float],
+    coverage: float = COVERAGE,
+) -> Gain:
+    """As ``gain``, but by Student's t: 0.3 ms instead of 3, for decisions by the way.
+
+    Two pairs at least.
+    """
+    difference = np.asarray(own, dtype=np.float64) - np.asarray(other)
+    found = spread(difference, _kinds(strata))
+    half = student(found.freedom, coverage) * found.variance**0.5
+    mean = float(difference.mean())
+    return Gain(mean, mean - half, mean + half)
+
+
+def spread(difference: Floats, kinds: Floats) -> Spread:
+    """How far the mean of differences may be off, by Welch and Satterthwaite (1946).
+
+    Each kind has two values at least.
+    """
+    parts, freedoms = [], []
+    for kind in np.unique(kinds):
+        values = difference[kinds == kind]
+        n = len(values)
+        parts.append((n / len(difference)) ** 2 * values.var(ddof=1) / n)
+        freedoms.append(n - 1)
+    total = float(sum(parts))
+    if total <= 0:
+        return Spread(0.0, float(sum(freedoms)))
+    below = sum(p**2 / f for p, f in zip(parts, freedoms, strict=True))
+    return Spread(total, float(total**2 / below))
+
+
+def student(freedom: float, coverage: float) -> float:
+    """Quantile of Student's t that leaves (1 - coverage) / 2 above it.
+
+    The density in the angle atan(t / sqrt(freedom)) is cos^(freedom - 1), integrated
+    by trapezoids.
+    """
+    density = np.cos(_ANGLES) ** (freedom - 1)
+    mass = np.concatenate(([0.0], np.cumsum(density[1:] + density[:-1])))
+    angle = np.interp(coverage, mass / mass[-1], _ANGLES)
+    return float(np.sqrt(freedom) * np.tan(angle))
+
+
+def _kinds(strata: Sequence[float]) -> Floats:
+    """The strata as they are, or as one when a pair would be alone in its own."""
+    kinds = np.asarray(strata, dtype=np.float64)
+    if np.unique(kinds, return_counts=True)[1].min() == 1:
+        return np.zeros(len(kinds))
+    return kinds
 
 
 def _widened(values: Floats, heavier: float) -> Floats:
@@ -73,11 +147,3 @@ def _widened(values: Floats, heavier: float) -> Floats:
     n, mean = len(values), values.mean()
     widened: Floats = mean + (values - mean) * (heavier * np.sqrt(n / (n - 1)))
     return widened
-
-
-def _heavier(freedom: int) -> float:
-    """Student's t quantile over the normal one at ``COVERAGE``, by Fisher's series."""
-    z = 1.959964
-    first = (z**2 + 1) / (4 * freedom)
-    second = (5 * z**4 + 16 * z**2 + 3) / (96 * freedom**2)
-    return 1 + first + second
