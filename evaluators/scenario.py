@@ -104,12 +104,6 @@ class Scenario:
                 f"scenario {self.name}: the trace has {self.trace.n_classes} service "
                 f"classes but objectives are given for {len(self.classes)}"
             )
-        members = self.fleet.members if self.fleet else ()
-        if any(member.deployment.host_memory for member in members):
-            raise ValueError(
-                f"scenario {self.name}: host memory in a fleet is not modelled; leave "
-                "it out of the deployment"
-            )
 
     def blocks_for(self, tokens: np.ndarray) -> np.ndarray:
         """KV blocks that hold ``tokens`` tokens each, same shape."""

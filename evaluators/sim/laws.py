@@ -81,7 +81,8 @@ def _tokens(scenario: Scenario, run: Run) -> Verdicts:
     computed = int((steps.prefill_tokens * steps.count).sum())
     asked = int(trace.prompt_tokens[done].sum())
     computed += int(run.hit_tokens.sum())
-    recomputed = int(run.preemptions.sum()) > (run.copies.swaps if run.copies else 0)
+    spared = run.copies.swaps - run.copies.lost if run.copies else 0
+    recomputed = int(run.preemptions.sum()) > spared
     yield (
         "every prompt is computed or found, and only preemption does so again",
         computed > asked

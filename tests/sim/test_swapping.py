@@ -5,7 +5,6 @@ import pytest
 
 from evaluators.calibration.copy_curve import affine
 from evaluators.evaluation import PolicyError
-from evaluators.fleet import Fleet, Member
 from evaluators.host_memory import HostMemory, Tier
 from evaluators.sim.engine import simulate
 from evaluators.sim.host.engine import simulate_with_host
@@ -139,13 +138,6 @@ def test_a_policy_sees_what_a_waiting_request_has_in_the_host():
     run = checked(with_host(scenario), policy)
     assert run.copies.swaps
     assert max(policy.seen) > 4
-
-
-def test_host_memory_in_a_fleet_is_refused():
-    scenario = with_host(served([(0, 4, 9)]))
-    fleet = Fleet((Member(scenario.deployment, scenario.step_time),))
-    with pytest.raises(ValueError, match="in a fleet"):
-        replace(scenario, fleet=fleet)
 
 
 def memory_of(seed):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from evaluators.fleet import Fleet
 from evaluators.scenario import Scenario
 from evaluators.sim.cluster.replica import NEVER, NO_LOAD, Carried, Load, Make, Replica
+from evaluators.sim.host.copies import together
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.run import Decision, Run
 
@@ -138,6 +139,8 @@ class Members:
             peak_blocks=max(engine.peak_blocks for engine in self._all),
             end_blocks=sum(engine.held_blocks for engine in self.engines if engine),
         )
+        copies = [engine.copies for engine in self._all]
+        return replace(run, copies=together([c for c in copies if c is not None]))
 
     def _bound(self, index: int) -> None:
         engine = self.engines[index]

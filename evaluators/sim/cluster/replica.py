@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from evaluators.scenario import Scenario
 from evaluators.sim.cache.prefix_cache import Cache
+from evaluators.sim.host.copies import Copies
 from evaluators.sim.ledger import Ledger
 from evaluators.sim.recorder import Recorder
 from evaluators.workloads.trace import FOREVER_PS
@@ -97,6 +98,11 @@ class Replica(Movable, Protocol):
     @property
     def questions(self) -> int:
         """Questions that its own policies were asked."""
+        ...
+
+    @property
+    def copies(self) -> Copies | None:
+        """What went to its host memory and back; None if it has none."""
         ...
 
     @property

@@ -51,8 +51,9 @@ class CachingEngine(LandingEngine):
 
     def result(self) -> Run:
         """See ``PlainEngine``; with what was copied."""
-        return replace(super().result(), copies=self.copies())
+        return replace(super().result(), copies=self.copies)
 
+    @property
     def copies(self) -> Copies:
         """What was copied so far."""
         store, size = self.store, self.scenario.deployment.block_tokens

@@ -15,6 +15,7 @@ from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.hooks import Policy
 from evaluators.sim.host.caching import CachingEngine
+from evaluators.sim.host.copies import Copies
 from evaluators.sim.host.forgetting import forgetting
 from evaluators.sim.host.landing import LandingEngine
 from evaluators.sim.host.swap import Swap
@@ -76,7 +77,27 @@ class SwappingEngine(LandingEngine):
 
     def result(self) -> Run:
         """See ``PlainEngine``; with what was copied."""
-        return replace(super().result(), copies=self.swap.result())
+        return replace(super().result(), copies=self.copies)
+
+    @property
+    def copies(self) -> Copies:
+        """What was copied so far."""
+        return self.swap.result()
+
+    def leave(self, request: Request) -> None:
+        """See ``PlainState``."""
+        super().leave(request)
+        self.swap.drop(request.row)
+
+    def let_go(self, row: int) -> None:
+        """See ``PlainState``."""
+        super().let_go(row)
+        self.swap.drop(row)
+
+    def join(self, row: int, generated: int, last_token_ps: int) -> None:
+        """See ``PlainState``."""
+        super().join(row, generated, last_token_ps)
+        self.swap.take(row, self.blocks(self.requests[row].computed))
 
     def may_skip(self) -> bool:
         """See ``PlainEngine``; not while anything is copied."""
@@ -104,6 +125,7 @@ class SwappingEngine(LandingEngine):
         self._settle()
         done = self.swap.holds(request.row)
         if not done:
+            request.ready_ps = self.now_ps
             return super().admit(request, cap, budget)
         left = request.goal - done
         want = 0 if self._overlaps else min(capped(left, cap), budget)

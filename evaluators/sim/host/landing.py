@@ -19,10 +19,16 @@ class LandingEngine(PlainEngine):
         return min(landings, default=None)
 
     def _stand(self, limit: int) -> bool:
-        landing = self._lands_ps()
-        if landing is None:
-            return super()._stand(limit)
+        return self._await(limit) if self._lands_ps() else super()._stand(limit)
+
+    def _wait(self, limit: int) -> bool:
+        return self._await(limit) if self._lands_ps() else super()._wait(limit)
+
+    def _await(self, limit: int) -> bool:
+        """Nothing runs before a copy lands, or something else happens."""
         event = self.next_event_ps()
         assert event is not None
+        if event <= limit:
+            self.progress.spend(1, 0)
         self.now_ps = max(self.now_ps, min(event, limit))
         return self.now_ps < limit

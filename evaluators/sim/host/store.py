@@ -61,10 +61,10 @@ class Store:
         Without room, as all of it is pinned, the content is not copied.
         """
         held = self._held.get(content)
-        if held:
-            self._held.move_to_end(content)
+        if held or content in self._pinned:
+            self.touch((content,))
             self.spared += 1
-            return max(now_ps, held.left_ps)
+            return max(now_ps, held.left_ps) if held else now_ps
         room_ps = self._room_ps(now_ps)
         if room_ps is None:
             self.refused += 1
@@ -97,12 +97,12 @@ class Store:
         pinned, self._pinned = self._pinned, {}
         starts_ps = max(now_ps, *pinned.values())
         sent = self._link.send(self._pieces(len(pinned)), starts_ps, BACK)
+        below = [content for content in pinned if content not in self._held]
         for content in pinned:
             if content in self._held:
                 self._held[content].busy_ps = sent.done_ps
-        for content, ready_ps in pinned.items():
-            if content not in self._held:
-                self._keep(content, ready_ps, sent.done_ps)
+        for content in below:
+            self._keep(content, pinned[content], sent.done_ps)
         self.touch(tuple(pinned))
         self.loaded_blocks += len(pinned)
         self.load_ps += sent.done_ps - sent.start_ps

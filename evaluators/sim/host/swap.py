@@ -51,7 +51,7 @@ class Swap:
         self._leaving: list[tuple[int, int]] = []
         self._coming: list[tuple[int, int]] = []
         self._used = self._peak = self._written = self._let_go = 0
-        self._swaps = self._refused = self._spared = 0
+        self._swaps = self._refused = self._spared = self._lost = 0
         self._stalls: list[tuple[int, int]] = []
 
     def take(self, row: int, blocks: int) -> None:
@@ -133,6 +133,12 @@ class Swap:
         if self._below.where(row):
             self._below.drop(row)
 
+    def lose(self) -> None:
+        """All host memory is lost; those that wait have to compute again."""
+        self._lost += sum(copy.is_away for copy in self._copies.values())
+        for row in tuple(self._copies):
+            self.drop(row)
+
     def begins_ps(self, free_blocks: int, now_ps: int) -> int:
         """When a step formed now may begin to compute; the wait counts as stall."""
         if self._memory.overlaps:
@@ -174,6 +180,7 @@ class Swap:
             end_blocks=self._used,
             kept_laws=kept_laws,
             assumed=tuple(assumed),
+            lost=self._lost,
         )
 
     def _blocks(self, tokens: int) -> int:
