@@ -68,6 +68,9 @@ CLAIMS = [
     ("orca", crowded, n_preemptions, 0.2),
     # Sarathi-Serve: small chunks keep the gap between two tokens short.
     ("sarathi", overloaded, tail_gap_s, 0.5),
+    # Its chunks that shrink along a prompt do so with first tokens as soon as FCFS has.
+    ("sarathi_dynamic", overloaded, tail_gap_s, 0.92),
+    ("sarathi_dynamic", overloaded, mean_ttft_s, 1.0),
     # Shortest job first: the mean wait falls.
     ("shortest_prompt", overloaded, mean_ttft_s, 0.7),
     ("aged_shortest_prompt", overloaded, mean_ttft_s, 0.7),
@@ -131,6 +134,32 @@ def test_a_tenant_that_idled_has_saved_no_credit():
     waited_ps = run.first_token_ps - exam.trace.arrived_ps
     waits = [np.median(waited_ps[late & (exam.trace.tenant == t)]) for t in (0, 1)]
     assert waits[0] < 2 * waits[1]
+
+
+def test_chunks_shrink_along_a_prompt_in_multiples_of_32_tokens():
+    subject = policy("sarathi_dynamic")
+    subject.ask = "iteration"
+    run = simulate(on_h100(trace_of([0.0], 8000, 1)), subject)
+    chunks = np.repeat(run.steps.prefill_tokens, run.steps.count)
+    assert chunks.tolist() == [2048, 1600, 1376, 1184, 736, 736, 320]
+
+
+def test_decodes_share_the_size_of_a_chunk():
+    subject = policy("sarathi_dynamic")
+    subject.ask = "iteration"
+    trace = trace_of([0.0, *[0.5] * 2], [10, 4000, 4000], [200, 1, 1])
+    run = simulate(on_h100(trace), subject)
+    steps = run.steps.prefill_tokens[run.steps.start_ps > 0.4e12]
+    assert steps[steps > 0][0] == 2047
+
+
+def test_a_batch_decodes_to_its_end_before_the_next_prompt():
+    arrived_s = [0.0, 0.0, 0.1, 0.2]
+    exam = on_h100(trace_of(arrived_s, 100, [20, 300, 5, 5]))
+    run = simulate(exam, policy("decode_first"))
+    assert (run.admitted_ps[2:] >= run.finished_ps[:2].max()).all()
+    assert run.admitted_ps[2] == run.admitted_ps[3]
+    assert run.finished_ps[0] < run.finished_ps[1] / 4
 
 
 def test_the_longest_answer_yields_its_slot_to_a_far_shorter_one():
