@@ -10,14 +10,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from adrs.remote import Conversation, RemotePolicy
-from adrs.zygote import Zygote, ZygoteError
+from adrs.zygote import Ending, Zygote, ZygoteError
 from evaluators.confine import LAYERS, ConfinementError, Limits
 from evaluators.evaluation import PolicyError
-from evaluators.probes import ALL, OUTER, PROBES, REFUSED, Probe, bait_name
+from evaluators.probes import ALL, DONE, OUTER, PROBES, REFUSED, Probe, bait_name
 from evaluators.problem import Hook
 
 LEVELS = ("strict", "partial", "rlimits")
@@ -25,7 +25,10 @@ LEVELS = ("strict", "partial", "rlimits")
 
 STRICT = LEVELS[0]
 OPTIONAL_LAYERS = ("landlock", "seccomp")
-"""What a weaker level does without; nothing runs without the other layers."""
+"""What a weaker level does without."""
+
+BASE = tuple(layer for layer in LAYERS if layer not in OPTIONAL_LAYERS)
+"""Without these nothing runs."""
 
 _LIMITS = Limits(cpu_s=10, wall_s=60, memory_bytes=1 << 28)
 _GRACE_S = 10.0
@@ -71,7 +74,7 @@ class Report(NamedTuple):
     @property
     def level(self) -> str | None:
         """The strongest level that holds here; None where nothing may run."""
-        if set(self.missing) - set(OPTIONAL_LAYERS):
+        if set(self.missing) & set(BASE):
             return None
         return LEVELS[len(self.missing)]
 
@@ -106,7 +109,7 @@ def probed() -> Report:
     _check_platform()
     zygote = Zygote()
     try:
-        report = Report(_findings(zygote, PROBES))
+        report = Report(_findings(zygote))
         if report.level is not None:
             _ask(zygote, report.layers)
     except (OSError, ZygoteError, PolicyError, ConfinementError) as error:
@@ -116,12 +119,18 @@ def probed() -> Report:
     return report
 
 
-def outer() -> tuple[Finding, ...]:
-    """What this machine could do besides; refused here means that it cannot."""
+def outer() -> dict[str, bool]:
+    """Whether this machine could do what no level asks for, by name.
+
+    Raises ``IsolationError`` as ``probed`` does.
+    """
+    _check_platform()
     zygote = Zygote()
     try:
-        return _findings(zygote, OUTER)
-    except (OSError, ZygoteError) as error:
+        return {
+            probe.name: _ending(zygote, probe)[:2] == (DONE, None) for probe in OUTER
+        }
+    except (OSError, ZygoteError, ConfinementError) as error:
         raise IsolationError(f"a policy process does not work here: {error}") from error
     finally:
         zygote.close()
@@ -135,25 +144,18 @@ def _check_platform() -> None:
         )
 
 
-def _findings(zygote: Zygote, probes: Iterable[Probe]) -> tuple[Finding, ...]:
+def _findings(zygote: Zygote) -> tuple[Finding, ...]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bait:
         bait.bind(bait_name(os.getpid()))
         bait.listen()
-        return tuple(_finding(zygote, probe) for probe in probes)
+        return tuple(_finding(zygote, probe) for probe in PROBES)
 
 
 def _finding(zygote: Zygote, probe: Probe) -> Finding:
-    """Make one attempt under its own layer and those that it stands on."""
-    layers = [
-        layer
-        for layer in LAYERS
-        if layer == probe.layer or layer not in OPTIONAL_LAYERS
-    ]
     try:
-        with zygote.forked(_LIMITS, layers, ALL.index(probe)) as process:
-            ending = zygote.reap(process, _GRACE_S)
+        ending = _ending(zygote, probe)
     except ConfinementError as error:
-        return Finding(error.layer, probe, False, os.strerror(error.code))
+        return Finding(error.layer, probe, False, str(error.reason))
     if ending.ended_by is None:
         is_refused, how = ending.code == REFUSED, "refused"
     else:
@@ -161,6 +163,13 @@ def _finding(zygote: Zygote, probe: Probe) -> Finding:
         how = f"ended by {ending.ended_by.name}"
     detail = how if is_refused else f"a policy can {probe.name}"
     return Finding(probe.layer, probe, is_refused, detail)
+
+
+def _ending(zygote: Zygote, probe: Probe) -> Ending:
+    """Make one attempt under its own layer and those that it stands on."""
+    layers = {*BASE, probe.layer}
+    with zygote.forked(_LIMITS, layers, ALL.index(probe)) as process:
+        return zygote.reap(process, _GRACE_S)
 
 
 def _ask(zygote: Zygote, layers: Sequence[str]) -> None:

@@ -195,19 +195,19 @@ def _goes_without_clocks() -> None:
 
 
 PROBES = (
-    Probe("session", "lead no session", _leads_no_session),
-    Probe("session", "outlive the parent", _outlives_its_parent),
-    Probe("descriptors", "hold another descriptor", _has_other_descriptors),
-    Probe("limits", "take memory", _takes_memory),
-    Probe("limits", "take CPU time", _has_no_end_of_time),
-    Probe("limits", "take descriptors", _takes_descriptors),
+    Probe("session", "stay in its parent's session", _leads_no_session),
+    Probe("session", "outlive its parent", _outlives_its_parent),
+    Probe("descriptors", "hold other descriptors", _has_other_descriptors),
+    Probe("limits", "take memory without end", _takes_memory),
+    Probe("limits", "take CPU time without end", _has_no_end_of_time),
+    Probe("limits", "take descriptors without end", _takes_descriptors),
     Probe("limits", "write a file", _writes_a_file),
     Probe("privileges", "gain privileges", _may_gain_privileges),
     Probe("privileges", "raise a limit", _raises_a_limit),
     Probe("landlock", "open a file", _opens_a_file),
     Probe("landlock", "list a folder", _lists_a_folder),
-    Probe("landlock", "trace the parent", _traces_its_parent),
-    Probe("landlock", "read the parent's memory", _reads_its_parents_memory),
+    Probe("landlock", "trace its parent", _traces_its_parent),
+    Probe("landlock", "read its parent's memory", _reads_its_parents_memory),
     Probe("landlock", "connect by TCP", _connects_by_tcp, is_required=False),
     Probe(
         "landlock",
@@ -215,16 +215,16 @@ PROBES = (
         _connects_by_an_abstract_name,
         is_required=False,
     ),
-    Probe("landlock", "signal the parent", _signals_its_parent, is_required=False),
+    Probe("landlock", "signal its parent", _signals_its_parent, is_required=False),
     Probe("seccomp", "open a file", _opens_a_file),
     Probe("seccomp", "list a folder", _lists_a_folder),
     Probe("seccomp", "make a socket", _makes_a_socket),
     Probe("seccomp", "fork", _forks),
     Probe("seccomp", "run a program", _runs_a_program),
     Probe("seccomp", "make code", _makes_code),
-    Probe("seccomp", "signal the parent", _signals_its_parent),
-    Probe("seccomp", "trace the parent", _traces_its_parent),
-    Probe("seccomp", "read the parent's memory", _reads_its_parents_memory),
+    Probe("seccomp", "signal its parent", _signals_its_parent),
+    Probe("seccomp", "trace its parent", _traces_its_parent),
+    Probe("seccomp", "read its parent's memory", _reads_its_parents_memory),
 )
 """In the order of the layers."""
 

@@ -277,9 +277,13 @@ def main() -> None:
     were taken before numpy was loaded, and where its code had better lie (0: anywhere).
     """
     signal.signal(signal.SIGTERM, _end)
-    die_with(int(sys.argv[1]), signal.SIGTERM)
-    _align(int(sys.argv[4]))
-    adopt_orphans()
+    try:
+        die_with(int(sys.argv[1]), signal.SIGTERM)
+        _align(int(sys.argv[4]))
+        os.setsid()
+        adopt_orphans()
+    except OSError as error:
+        raise SystemExit(f"session cannot be put in force: {error}") from None
     _prepare()
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:

@@ -19,6 +19,7 @@ from adrs import isolation as isolated
 from adrs.settings import Settings
 from adrs.terminal import say
 from adrs.tracking import Tracker, TrackingError
+from evaluators.confine import LAYERS
 from evaluators.workloads.catalogue import CATALOGUE, PublicTrace
 from evaluators.workloads.replay import data_folder, find
 
@@ -37,13 +38,14 @@ class Finding(NamedTuple):
 def run(settings: Settings) -> int:
     """Print every finding; 0 when all that a first run needs works."""
     findings = [check() for check in _checks()]
+    findings += isolation()
     findings.append(traces(settings.data))
     if settings.format == "json":
         say(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
         for finding in findings:
             word = {True: "works", False: "FAILS", None: "none"}[finding.works]
-            say(f"{word:<6} {finding.name:<22} {finding.detail}")
+            say(f"{word:<6} {finding.name:<26} {finding.detail}")
     return int(any(finding.works is False for finding in findings))
 
 
@@ -55,7 +57,6 @@ def _checks() -> tuple[Callable[[], Finding], ...]:
         foreign,
         cores,
         limits,
-        isolation,
         wal,
         runs,
         store,
@@ -120,13 +121,31 @@ def limits() -> Finding:
     return Finding("resource limits", holds, detail)
 
 
-def isolation() -> Finding:
-    """A policy answers from a process of its own."""
+def isolation() -> list[Finding]:
+    """Each layer that holds policies, by what was tried to get past it."""
     try:
-        level = isolated.probed().level
+        report, outer = isolated.probed(), isolated.outer()
     except isolated.IsolationError as error:
-        return Finding("policy process", False, str(error))
-    return Finding("policy process", True, f"isolation: {level}")
+        return [Finding("isolation", False, str(error))]
+    findings = [_layer(report, layer) for layer in LAYERS]
+    level = report.level or "none that a policy may run at"
+    default = isolated.STRICT
+    findings.append(Finding("isolation level", level == default, level))
+    findings += [
+        Finding(f"outer: {name}", has or None, "not used" if has else "absent")
+        for name, has in outer.items()
+    ]
+    return findings
+
+
+def _layer(report: isolated.Report, layer: str) -> Finding:
+    own = [finding for finding in report.findings if finding.probe.layer == layer]
+    refused = ", ".join(each.probe.name for each in own if each.is_refused)
+    if layer in report.missing:
+        return Finding(f"isolation: {layer}", False, report.missing[layer])
+    beside = [each.probe.name for each in own if not each.is_refused]
+    note = f"; left to seccomp: {', '.join(beside)}" if beside else ""
+    return Finding(f"isolation: {layer}", True, f"no way to {refused}{note}")
 
 
 def wal() -> Finding:
