@@ -73,6 +73,11 @@ class Fleet:
     contiguous: bool = True
     cache_reports: CacheReports = "as_reported"
 
+    @property
+    def lists_caches(self) -> bool:
+        """Whether the router hears of the blocks in each cache with the reports."""
+        return self.cache_reports == "as_reported" and self.report_delay_s > 0
+
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for a fleet that cannot serve every request."""
         if not self.members:

@@ -146,6 +146,8 @@ class FastEngine:
             return pending.ends_ps
         decodes = running.decodes
         left = decodes.next_finish() - decodes.step
+        if self._scheduler.retry_step < decodes.next_finish():
+            return pending.ends_ps
         if decodes.blocks_over(left) - decodes.blocks_next() > running.memory.free:
             return pending.ends_ps
         return running.now_ps + total_ps(left, *pending.durations)
@@ -243,11 +245,7 @@ class FastEngine:
         """Take decode-only steps up to the next event that can change anything."""
         running, decodes = self._running, self._running.decodes
         durations = running.next_ps()
-        steps = decodes.next_finish() - decodes.step
-        until = self._next_event_ps()
-        if until is not None:
-            steps = min(steps, steps_to_cover(until - running.now_ps, *durations))
-        steps, ends = self._found_again(steps), True
+        steps, ends = self._steps_ahead(durations), True
         if limit is not FOREVER:
             within = steps_to_cover(limit - running.now_ps + 1, *durations) - 1
             ends, steps = within > 0, min(steps, max(1, within))
@@ -261,6 +259,7 @@ class FastEngine:
             blocks = decodes.blocks_over(steps) - taken
         running.memory.take(blocks, running.now_ps)
         self._scheduler.taken = 0
+        running.outputs.fill_before(decodes.step + steps, running.rows, running.now_ps)
         if not ends:
             ends_ps = running.now_ps + durations[0]
             self._pending = Pending(ends_ps, None, durations)
@@ -268,16 +267,14 @@ class FastEngine:
         self._scheduler.dirty |= running.skip(steps, durations)
         return True
 
-    def _found_again(self, steps: int) -> int:
-        """Steps that cannot change what a waiting request finds in the cache.
-
-        An eviction takes as much from what it finds as from what is free, unless
-        another block holds the same.
-        """
-        cache = self._running.memory.cache
-        if cache and cache.has_copies and self._scheduler.queue.members:
-            return 1
-        return steps
+    def _steps_ahead(self, durations: tuple[int, int]) -> int:
+        """Decode-only steps up to the next event, were there memory for them."""
+        running, decodes = self._running, self._running.decodes
+        last = min(decodes.next_finish(), self._scheduler.retry_step)
+        steps, until = max(1, last - decodes.step), self._next_event_ps()
+        if until is None:
+            return steps
+        return min(steps, steps_to_cover(until - running.now_ps, *durations))
 
     def _next_event_ps(self) -> int | None:
         """When time alone brings a decision point; None if it does not."""

@@ -46,6 +46,11 @@ class KvMemory:
             self.cache.fill(row, tokens, now_ps)
         self._spend(blocks)
 
+    def fill(self, row: int, tokens: int, now_ps: int) -> None:
+        """A decoding request, whose blocks are taken, computes up to so many tokens."""
+        if self.cache is not None:
+            self.cache.fill(row, tokens, now_ps)
+
     def reuse(self, row: int, n_hit: int, now_ps: int) -> None:
         """A request holds so many leading blocks that were found in the cache."""
         assert self.cache is not None

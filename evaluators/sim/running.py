@@ -6,6 +6,7 @@ from evaluators.sim.clock import Clock
 from evaluators.sim.decodes import Decodes
 from evaluators.sim.kv_memory import KvMemory
 from evaluators.sim.ledger import Ledger
+from evaluators.sim.outputs import Outputs
 from evaluators.sim.panel import Panel, n_tenants
 from evaluators.sim.progress import Progress
 from evaluators.sim.recorder import Recorder
@@ -43,6 +44,7 @@ class RunningSet:
         self.progress = Progress(scenario)
         self.clock = Clock(scenario.step_time, scenario.deployment)
         self.decodes = Decodes(n, scenario.deployment.block_tokens)
+        self.outputs = Outputs(scenario, cache)
         self.tenants = Tenants(trace.tenant.tolist(), n_tenants(scenario))
         self.rows: dict[int, None] = {}
         self.partials: dict[int, None] = {}
@@ -115,6 +117,7 @@ class RunningSet:
         left = decodes.remaining(row)
         self.generated[row] = self.output[row] - left
         self.computed[row] = decodes.remove(row)
+        self.outputs.stop(row)
         self.goal[row] = self.computed[row] + 1
         self.tenants.stop_decoding(row, decodes.step)
         last = self.record.n_runs - 1
@@ -125,6 +128,7 @@ class RunningSet:
     def _start_decoding(self, row: int) -> None:
         remaining = self.output[row] - self.generated[row]
         self.decodes.add(row, self.computed[row], remaining)
+        self.outputs.start(row, self.computed[row], self.decodes.step)
         self.tenants.start_decoding(row, self.decodes.step)
         self._segment_start[row] = self.record.n_runs
 

@@ -1,7 +1,9 @@
 """Decides what the next step of an engine does: who is admitted, who computes what."""
 
 from evaluators.scenario import Deployment
+from evaluators.sim.cache.prefix_cache import Cache
 from evaluators.sim.hooks import Policy
+from evaluators.sim.outputs import NEVER
 from evaluators.sim.queue import FirstCome, Ranked
 from evaluators.sim.running import RunningSet
 from evaluators.sim.step import Step
@@ -13,7 +15,8 @@ class Scheduler:
 
     ``dirty`` says that the waiting set, the memory or a slot changed since the policy
     was asked: a decision point of design section 4. ``taken`` are blocks that the next
-    decode-only step has been given already.
+    decode-only step has been given already. Not before ``retry_step`` (a value of
+    ``Decodes.step``) does the first who waits find more in the cache.
     """
 
     def __init__(
@@ -28,6 +31,7 @@ class Scheduler:
         self._budget, self._cap = deployment.max_step_tokens, 0
         self.dirty = False
         self.taken = 0
+        self.retry_step = NEVER
 
     @property
     def has_slot(self) -> bool:
@@ -39,17 +43,36 @@ class Scheduler:
     def next_step(self) -> Step | None:
         """The next step, its memory taken; None if it is decode-only, nothing taken."""
         running, waiting = self._running, self.queue.members
-        attempt = (self.dirty and waiting) or running.partials
+        attempt = bool((self.dirty and waiting) or running.partials)
         if self.dirty:
             self.dirty = False
             if waiting:
                 self._ask()
+        if running.memory.cache is not None:
+            self.retry_step = self._retry_step(running.memory.cache)
+            attempt = attempt or self.retry_step == running.decodes.step
         if running.paused or running.decodes.n > self._budget:
             return self.walk()
         chunks = self._form() if attempt else []
         if chunks is None:
             return self.walk()
         return Step(chunks, []) if chunks else None
+
+    def _retry_step(self, cache: Cache) -> int:
+        """When the first who waits may fit though nobody left.
+
+        A block that it looks for is filled; or, where not the whole prompt must fit,
+        an eviction cuts what it finds short, which takes more from it than from what is
+        free if it is not the last block of it. That needs blocks that have copies.
+        """
+        queue, running = self.queue, self._running
+        if not queue.members or not self.has_slot or queue.is_held():
+            return NEVER
+        if not self._deployment.reserve_full_prompt:
+            now = running.decodes.step
+            return now if cache.has_copies else running.outputs.next_step()
+        row = queue.head()
+        return running.outputs.next_for(row, running.goal[row])
 
     def _ask(self) -> None:
         policy, queue = self._policy, self.queue
@@ -116,10 +139,16 @@ class Scheduler:
         decodes_take = running.decodes.blocks_next() - self.taken
         running.memory.take(decodes_take, running.now_ps)
         self.taken = 0
-        for row, want in chunks:
-            done = running.computed[row]
-            blocks = running.memory.blocks(done + want) - running.memory.blocks(done)
-            running.memory.grow(row, blocks, done + want, running.now_ps)
+        ends = {row: running.computed[row] + want for row, want in chunks}
+        fills = running.outputs.filled(running.decodes.step)
+        order = [r for r in running.rows if r in ends or r in fills] if fills else ends
+        for row in order:
+            if row in fills:
+                running.memory.fill(row, fills[row], running.now_ps)
+                continue
+            blocks = running.memory.blocks(ends[row])
+            blocks -= running.memory.blocks(running.computed[row])
+            running.memory.grow(row, blocks, ends[row], running.now_ps)
         if self.queue.members and budget > 0:
             self._admit(chunks, budget, 0)
         if not chunks:

@@ -16,6 +16,7 @@ class Walk:
     __slots__ = (
         "_budget",
         "_cap",
+        "_fills",
         "_policy",
         "_running",
         "chunks",
@@ -31,6 +32,7 @@ class Walk:
         self.chunks: list[tuple[int, int]] = []
         self.woken: list[int] = []
         self.preempted: list[int] = []
+        self._fills = running.outputs.filled(running.decodes.step)
 
     def serve(self, n_waiting: int) -> int:
         """Give tokens and memory in running order; returns the tokens left over.
@@ -86,6 +88,9 @@ class Walk:
             running.memory.grow(row, need, running.computed[row] + want, running.now_ps)
         else:
             running.memory.take(need, running.now_ps)
+            if row in self._fills or row in running.paused:
+                done = running.computed_tokens(row)
+                running.memory.fill(row, done + want, running.now_ps)
         return True
 
     def _need(self, row: int, want: int) -> int:
@@ -110,4 +115,5 @@ class Walk:
         keys = self._policy.ranks(hook, view, engine)
         order = [order[i] for i in np.argsort(keys, kind="stable").tolist()]
         running.rows = dict.fromkeys(order)
+        running.partials = {row: None for row in order if row in running.partials}
         return order

@@ -30,12 +30,30 @@ Steps = list[dict[str, Any]]
 
 
 class WatchedCache(PlainCache):
-    """The plain cache, noting what it evicts."""
+    """The plain cache, noting what it evicts.
+
+    Unless it ``finds_early``, blocks of an output are found when their request leaves,
+    which is wrong.
+    """
+
+    finds_early = True
 
     def __init__(self, scenario: Scenario, eviction: object) -> None:
         trace, evictor = scenario.trace, Evictor(eviction, Owners(scenario))
         super().__init__(scenario.deployment, trace.prefixes, len(trace), evictor)
         self.evicted: list[int] = []
+        self._prompt_tokens = trace.prompt_tokens.tolist()
+        self._leaves = False
+
+    def fill(self, row: int, tokens: int, now_ps: int) -> None:
+        is_prompt = tokens <= self._prompt_tokens[row]
+        if self.finds_early or is_prompt or self._leaves:
+            super().fill(row, tokens, now_ps)
+
+    def release(self, row: int, tokens: int, now_ps: int) -> None:
+        self._leaves = True
+        super().release(row, tokens, now_ps)
+        self._leaves = False
 
     def _victim(self, now_ps: int) -> Block:
         block = super()._victim(now_ps)
@@ -73,9 +91,17 @@ class Watched(PlainEngine):
         self.noted.append(note | {"ends_ps": self.now_ps, "finished": finished})
 
 
-def ours(scenario: Scenario, policy: object, eviction: object = None) -> Steps:
+def ours(
+    scenario: Scenario,
+    policy: object,
+    eviction: object = None,
+    *,
+    finds_early: bool = True,
+) -> Steps:
     """Decisions of our plain engine."""
     engine = Watched(scenario, policy, eviction)
+    if engine.watched:
+        engine.watched.finds_early = finds_early
     engine.serve(Arrivals(scenario))
     return engine.noted
 

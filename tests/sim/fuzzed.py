@@ -56,15 +56,20 @@ def fuzzed_scenario(seed: int) -> Scenario:
 
 
 def with_prefixes(scenario: Scenario, seed: int) -> Scenario:
-    """The same with prompts that share prefixes, and an engine that caches them."""
+    """The same with prompts that share prefixes, and an engine that caches them.
+
+    Of every other seed the chains go on through outputs, which others may continue or
+    repeat while they are still being generated.
+    """
     rng = np.random.default_rng((seed, 3))
     deployment, trace = scenario.deployment, scenario.trace
     size = deployment.block_tokens * int(rng.choice([1, 1, 2]))
     branches, seen = int(rng.integers(1, 5)), dict[tuple[int, int], int]()
     offsets, ids = [0], list[int]()
-    for prompt in (trace.prompt_tokens // size).tolist():
+    tokens = trace.prompt_tokens + trace.output_tokens * (seed // 2 % 2)
+    for most in (tokens // size).tolist():
         parent = -1
-        for _ in range(int(rng.integers(0, prompt + 1))):
+        for _ in range(int(rng.integers(0, most + 1))):
             step = (parent, int(rng.integers(branches)))
             parent = seen.setdefault(step, len(seen))
             ids.append(parent)

@@ -64,7 +64,7 @@ class PlainCache:
         self.tables: dict[int, Table] = {}
         self.taken: list[Block] = []
         self.hit_blocks = self.evictions = 0
-        self.told: set[int] = set()
+        self.told: set[int] | None = None
 
     @property
     def free(self) -> int:
@@ -91,10 +91,15 @@ class PlainCache:
         """See ``Cache``."""
         return any(len(blocks) > 1 for blocks in self.known.values())
 
+    @property
+    def is_listed(self) -> bool:
+        """See ``Cache``."""
+        return self.told is not None
+
     def changes(self) -> list[int]:
         """See ``Cache``; what came and left since is not listed."""
         there = {content for content, blocks in self.known.items() if blocks}
-        changed, self.told = there ^ self.told, there
+        changed, self.told = there ^ (self.told or set()), there
         return list(changed)
 
     def hits(self, row: int, goal: int) -> Hits:

@@ -56,6 +56,11 @@ class Cache(Protocol):
         """Whether a content is in memory twice."""
         ...
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether anybody has asked for ``changes``."""
+        ...
+
     def changes(self) -> list[int]:
         """Contents that came into memory or left it since the last call.
 
@@ -144,6 +149,11 @@ class PrefixCache:
     def has_copies(self) -> bool:
         """See ``Cache``."""
         return bool(self._copies)
+
+    @property
+    def is_listed(self) -> bool:
+        """See ``Cache``."""
+        return self._changes is not None
 
     def changes(self) -> list[int]:
         """See ``Cache``."""

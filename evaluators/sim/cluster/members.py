@@ -23,6 +23,7 @@ class Members:
         self, scenario: Scenario, fleet: Fleet, ledger: Ledger, make: Make
     ) -> None:
         self._ledger, self._make = ledger, make
+        self._lists_caches = fleet.lists_caches
         self._roles = [member.role for member in fleet.members]
         self.prompt_tokens: list[int] = scenario.trace.prompt_tokens.tolist()
         self._scenarios = [
@@ -46,6 +47,8 @@ class Members:
 
     def _made(self, scenario: Scenario) -> Replica:
         engine = self._make(scenario, self._ledger)
+        if self._lists_caches and engine.cache:
+            engine.cache.changes()  # it lists them from now on
         self._all.append(engine)
         return engine
 
@@ -133,7 +136,7 @@ class Members:
 
     def run(self, questions: int) -> Run:
         """What happened on all replicas, the lost ones included."""
-        return self._ledger.run(
+        run = self._ledger.run(
             [engine.record for engine in self._all],
             questions=questions + sum(engine.questions for engine in self._all),
             peak_blocks=max(engine.peak_blocks for engine in self._all),

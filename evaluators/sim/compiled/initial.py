@@ -7,6 +7,7 @@ import numpy as np
 
 from evaluators.calibration.step_time import StepTime, entry
 from evaluators.scenario import Scenario
+from evaluators.sim.cache.sought import sought_tokens
 from evaluators.sim.compiled.state import (
     BLOCK,
     COMING,
@@ -92,6 +93,8 @@ def _requests(scenario: Scenario, comes: np.ndarray) -> Records:
     requests["output"] = trace.output_tokens
     if trace.sessions is not None:
         _follow(requests, trace.sessions, comes)
+    if scenario.deployment.prefix_caching:
+        requests["sought"] = sought_tokens(trace) // scenario.deployment.block_tokens
     return requests
 
 

@@ -18,6 +18,8 @@ def skip_steps(state: State, index: int, until_ps: int) -> bool:
     replica, size = state.replicas[index], state.limits.block_tokens
     rows = state.running[index, : replica.n_running]
     steps = _steps_before_a_finish(state.requests, rows)
+    if state.limits.caches:
+        steps = min(steps, _steps_before_a_find(state.requests, rows, size))
     if steps == 0:
         return False
     first_ps, growth_ps = _pace_ps(state.durations, replica)
@@ -62,6 +64,17 @@ def _steps_before_a_finish(requests: Records, rows: Ints) -> int:
         request = requests[row]
         least = min(least, request.output - request.generated)
     return least - 1
+
+
+@compiled
+def _steps_before_a_find(requests: Records, rows: Ints, size: int) -> int:
+    """Steps that fill no block which another request may look for."""
+    least = 1 << 62
+    for row in rows:
+        request = requests[row]
+        if request.filled < request.sought:
+            least = min(least, (request.filled + 1) * size - 1 - request.computed)
+    return least
 
 
 @compiled

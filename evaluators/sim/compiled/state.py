@@ -30,6 +30,7 @@ REQUEST = (
     "wait_ps",
     "seat",
     "filled",
+    "sought",
     "admitted_ps",
     "first_token_ps",
     "finished_ps",
@@ -42,7 +43,8 @@ REQUEST = (
 """A request; ``capacity`` is how many tokens its blocks hold, ``granted`` how many it
 computes in the step that is being formed, ``next_waiting`` who waits behind it. Its
 followers arrive ``wait_ps`` after its end. With a cache, its full blocks are noted at
-its ``seat`` up to ``filled``."""
+its ``seat`` up to ``filled``; up to ``sought``, others may look for those of its output
+while it is generated."""
 
 REPLICA = (
     "now_ps",

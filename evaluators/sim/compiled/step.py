@@ -50,7 +50,8 @@ def take_step(state: State, index: int) -> None:
     replica.steps_left -= 1
     replica.barren_steps = 0 if emitted else replica.barren_steps + 1
     steady = left >= 0 and n_finished == 0 and gaps == replica.n_running
-    replica.is_steady = steady and (replica.n_copies == 0 or replica.first_waiting < 0)
+    finds = state.limits.reserves_prompt or replica.n_copies == 0
+    replica.is_steady = steady and (finds or replica.first_waiting < 0)
 
 
 @compiled
@@ -81,7 +82,7 @@ def _serve_running(state: State, index: int) -> int:
         if total > request.capacity and not _make_room(state, index, at, total):
             return -1
         _grant(replica, request, want)
-        if caches and not request.decoding:
+        if caches and (not request.decoding or request.filled < request.sought):
             fill(state, index, order[at], total)
         left -= want
         at += 1

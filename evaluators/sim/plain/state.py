@@ -120,8 +120,7 @@ class PlainState:
             return False
         if self.cache:
             self.cache.grow(request.row, need, self.now_ps)
-            if not request.decoding:
-                self.cache.fill(request.row, request.computed + want, self.now_ps)
+            self.cache.fill(request.row, request.computed + want, self.now_ps)
         self.free -= need
         self.least_free = min(self.least_free, self.free)
         return True
