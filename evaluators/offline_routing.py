@@ -7,6 +7,7 @@ and tells how much of the gap between these two is there to be had. It is no bou
 """
 
 import math
+import sys
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from evaluators.rng import stream
 from evaluators.scenario import Scenario
 from evaluators.sim.cluster.engines import fast
 from evaluators.sim.cluster.fleet import simulate_assigned
-from evaluators.sim.compiled.coverage import covers
+from evaluators.sim.compiled.coverage import CORE, WORTHWHILE, covers
 from evaluators.sim.compiled.serve import serve
 from evaluators.sim.run import Run
 from evaluators.starvation import gate
@@ -64,7 +65,7 @@ def annealed(exam: Exam, start: Ints, evaluations: int, seed: int = 0) -> Plan:
     serve apart, so a step serves two of them anew. Raises ``ValueError`` where they do
     not: with sessions, roles or losses.
     """
-    search = _Search(exam, start)
+    search = _Search(exam, start, evaluations)
     rng = stream(seed, "offline routing")
     best, best_score = search.replica.copy(), search.score
     for done in range(1, evaluations):
@@ -93,7 +94,7 @@ def _outcome(exam: Exam, replica: Ints, score: float) -> Outcome:
 class _Search:
     """An assignment with its score, and what each replica makes of its part."""
 
-    def __init__(self, exam: Exam, start: Ints) -> None:
+    def __init__(self, exam: Exam, start: Ints, evaluations: int) -> None:
         self._scenario, self._standard = exam
         _check(self._scenario)
         self._run = simulate_assigned(self._scenario, start.tolist(), fast)
@@ -101,7 +102,10 @@ class _Search:
         self._rows = np.flatnonzero(self.replica >= 0)
         members = members_of(self._scenario)
         self._alone = [_alone(self._scenario, member) for member in members]
-        self._serve = _compiled if all(map(_covered, self._alone)) else _simulated
+        requests = evaluations * len(self._scenario.trace)
+        pays = CORE in sys.modules or requests >= WORTHWHILE
+        compiles = pays and all(covers(each, None) for each in self._alone)
+        self._serve = _compiled if compiles else _simulated
         self._times = _Times(*(getattr(self._run, name) for name in _Times._fields))
         self.score, self._utility = self._scored(self._times)
 
@@ -172,10 +176,6 @@ def _part(scenario: Scenario, rows: Ints) -> Scenario:
     columns = {name: getattr(trace, name)[rows] for name in COLUMNS}
     chains = None if trace.prefixes is None else taken(trace.prefixes, rows)
     return replace(scenario, trace=replace(trace, **columns, prefixes=chains))
-
-
-def _covered(scenario: Scenario) -> bool:
-    return covers(scenario, None)
 
 
 def _compiled(scenario: Scenario) -> Run:
