@@ -81,6 +81,8 @@ class ValuedCache(PrefixCache):
         start = len(held)
         super().fill(row, tokens, now_ps)
         new = held[start:]
+        if not new:
+            return
         contents = [self.content[block] for block in held]
         self._columns[CONTENT, new] = contents[start:]
         self._columns[DEPTH, new] = range(start, len(held))
