@@ -2,8 +2,16 @@
 
 One pooled cache; a request touches all its 512-token blocks at once and hits the
 leading ones. Expected: what independent throw-away
-code found, within 0.5 points. Frequency over
-age does not say below which age blocks are equally young; see ``YOUNG_REQUESTS``.
+code found, within 0.5 points.
+"Frequency over age" does not meet its row as it is spelt. With 2,000 blocks of the
+conversation trace it finds 5.1 to 7.7 % instead of 11.3, whichever way it is read: age
+in seconds, requests or blocks, since the last use, the first use or the insertion,
+counts kept through evictions or not. Just used blocks are worth almost infinitely much
+then, so that it is hardly more than LRU (5.4). What was found has a least age below
+which blocks are equally young, and does not say which; ``YOUNG_REQUESTS`` is therefore
+fitted. The row does not hang on its value: all four sizes are met by 340 to 500
+requests (100 to 150 s) added to the age; independent code also met them by ages of at
+least 60 to 200 s, with ties by recency.
 """
 
 import gzip
@@ -15,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluators.cache_replay import RULES, Chains, hit_share
+from evaluators.cache_replay import RULES, Chains, hit_share, valued
 from evaluators.workloads.mooncake import blocks
 from evaluators.workloads.ragpulse import chunks
 
@@ -58,6 +66,23 @@ def test_block_hits_on_conversation_are_met(rule, at):
 def test_block_hits_on_conversation_are_met_at_every_size(rule, at):
     found = percent("conversation", rule, SIZES[at])
     assert found == pytest.approx(CONVERSATION[rule][at], abs=0.5)
+
+
+def aged(n_blocks, worth):
+    chains = mooncake("conversation")
+    return 100 * hit_share(chains, valued(chains, n_blocks, worth))[0]
+
+
+def test_frequency_over_age_as_it_is_spelt_keeps_too_little():
+    literal = aged(SIZES[0], lambda uses, age: uses / np.maximum(age, 1e-9))
+    assert literal < CONVERSATION["lfu"][0] - 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", range(3))
+def test_frequency_over_age_meets_its_row_by_another_least_age_too(at):
+    found = aged(SIZES[at], lambda uses, age: uses / (age + 500))
+    assert found == pytest.approx(CONVERSATION["frequency_aged"][at], abs=0.5)
 
 
 @pytest.mark.parametrize("rule", SYNTHETIC)
