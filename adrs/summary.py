@@ -27,7 +27,7 @@ def gains(verdict: Verdict, winner: Contender) -> list[str]:
     n_exams = len(verdict.regimes)
     lines = [
         f"On the half of validation that picked nobody ({n_exams} scenarios; fraction "
-        "of the bound, [95 % interval]):",
+        "of the bound, [95 % interval]; those of the loads hold together):",
         f"validation exams: {verdict.exams}",
         f"winner {winner.validation:.4f}, of the bound before gates "
         f"{winner.bound_ratio:.4f}",
@@ -39,6 +39,26 @@ def gains(verdict: Verdict, winner: Contender) -> list[str]:
         many = "as many" if n == most else f"{n} of {most}"
         name = f"the best tunable seed, tuned with {many} evaluations"
         lines += _gain(name, tuned, verdict.compare(winner, tuned))
+    return [*lines, *_caution(verdict, winner)]
+
+
+def _caution(verdict: Verdict, winner: Contender) -> list[str]:
+    """How the best of many was named without being fooled by luck, and its gap."""
+    found = verdict.gap(winner)
+    n_sat = sum(each.arm == "evolved" for each in verdict.contenders)
+    lines = [
+        f"of {verdict.n_evolved} evolved policies the {n_sat} best on train sat "
+        "validation; one half picked the winner and the other alone reports it, so the "
+        "choice favours nobody: an equal is called better in 1 of 40 runs, or 1 of 20 "
+        "where two references are named",
+        f"gain over the best seed on train {found.on_train:+.4f}, on validation "
+        f"{found.on_fresh:+.4f}; luck alone does as much in {found.chance:.2%} of runs",
+    ]
+    if found.is_alarming:
+        lines.append(
+            "ALARM: luck does not explain this gap; the policy fits the train exams, "
+            "which everyone can draw: look for values that it knows by heart"
+        )
     return lines
 
 

@@ -54,6 +54,7 @@ def validate(
         next(iter(found.values())).isolation,
         at.service.calibration,
         *(sum(row.round > 0 for row in arm.rows) for arm in arms),
+        at.regimes * at.seeds["train"],
     )
 
 
@@ -94,6 +95,7 @@ def _contender(sitter: Sitter, evaluation: Evaluation, n_pick: int) -> Contender
         pick=scores[:n_pick],
         report=scores[n_pick:],
         bound_ratio=_bound_ratio(evaluation.outcomes[n_pick:]),
+        trained=sitter.row.scores,
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from adrs.intervals import gain, gains_by
+from adrs.intervals import gain, gains_by, student
 
 
 def test_equal_scores_gain_nothing_for_sure():
@@ -52,6 +52,31 @@ def test_each_stratum_has_its_own_gain_in_ascending_order():
     found = gains_by([0.3, 0.1, 0.5], [0.2, 0.1, 0.1], [1.2, 0.5, 1.2])
     assert list(found) == [0.5, 1.2]
     assert found[1.2].mean == pytest.approx(0.25)
+
+
+def test_the_interval_holds_where_one_stratum_decides_alone():
+    draws = np.random.default_rng(0)
+    strata = np.array([1.0, 2.0, 3.0, 4.0] * 6)
+    hits = 0
+    for _ in range(400):
+        own = draws.normal(0.0, np.where(strata == 4.0, 1.0, 0.01))
+        found = gain(own, np.zeros(len(strata)), strata)
+        hits += found.low <= 0 <= found.high
+    assert hits / 400 >= 0.93
+
+
+def test_the_intervals_of_strata_hold_together():
+    draws, strata, hits = np.random.default_rng(0), [1, 2, 3, 4] * 6, 0
+    for _ in range(200):
+        found = gains_by(draws.normal(0, 1, 24), np.zeros(24), strata).values()
+        hits += all(each.low <= 0 <= each.high for each in found)
+    assert hits / 200 >= 0.92
+
+
+def test_students_quantiles_are_those_of_the_tables():
+    known = {(1, 0.95): 12.706, (4, 0.95): 2.776, (10, 0.99): 3.169, (5, 0.5): 0.727}
+    for (freedom, coverage), quantile in known.items():
+        assert student(freedom, coverage) == pytest.approx(quantile, abs=1e-3)
 
 
 def test_a_single_pair_says_nothing_and_a_lonely_one_is_not_taken_for_sure():

@@ -32,6 +32,20 @@ def test_the_control_arm_is_said_to_have_had_what_it_had(n_tuned, said):
     assert "validation exams: exams" in lines
 
 
+def test_a_claim_says_how_the_best_of_many_was_named_and_what_was_left_of_its_gain():
+    own = replace(EVOLVED, trained=(0.9, 0.8, 0.9, 0.8))
+    base = replace(SEED, trained=(0.5, 0.5, 0.5, 0.5))
+    found = replace(verdict(base, own), n_evolved=16)
+    found = replace(found, train_regimes=(0.8, 0.8, 1.2, 1.2))
+    text = "\n".join(gains(found, own))
+    assert "of 16 evolved policies the 1 best on train sat validation" in text
+    assert "gain over the best seed on train +0.3500, on validation +0.1000" in text
+    assert "ALARM" not in text
+    many = replace(found, n_evolved=1, regimes=(0.8,) * 9 + (1.2,) * 9)
+    own, base = replace(own, report=(0.6,) * 18), replace(base, report=(0.5,) * 18)
+    assert "ALARM" in gains(replace(many, contenders=(base, own)), own)[-1]
+
+
 @pytest.mark.parametrize(
     ("limits", "model", "said"),
     [

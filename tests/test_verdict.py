@@ -1,6 +1,7 @@
 """Who wins: picked on one half, judged on the other, never on both."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -51,4 +52,6 @@ def test_better_means_surely_better_in_all_and_nowhere_surely_worse():
 
 def test_a_verdict_survives_the_journal():
     found = verdict(SEED, contender("e", "evolved", 0.6, (0.1, 0.2, 0.3, 0.4)))
+    own = replace(found.contenders[1], trained=(0.1, 0.2))
+    found = replace(found, contenders=(SEED, own), train_regimes=(0.8, 1.2))
     assert read(json.loads(json.dumps(found.facts()))) == found
