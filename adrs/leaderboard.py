@@ -15,7 +15,9 @@ JOURNAL = "journal.jsonl"
 class Row(NamedTuple):
     """One policy; scores are fractions of the bound.
 
-    ``gap`` is train less validation; ``gain`` is over the best seed, with its interval.
+    ``gap`` is train less validation; ``alarm`` tells that more of its gain on train is
+    gone on validation than luck explains (``adrs.gap``). ``gain`` is over the best
+    seed, with its interval.
     Rows with equal ``exams`` compare; ``rank`` is among these.
     """
 
@@ -26,6 +28,7 @@ class Row(NamedTuple):
     train: float
     validation: float
     gap: float
+    alarm: bool
     gain: Gain
     bound_ratio: float
     isolation: str
@@ -78,6 +81,7 @@ def _rows(verdict: Verdict, run: str) -> Iterator[Row]:
             train=each.train,
             validation=each.validation,
             gap=each.train - each.validation,
+            alarm=verdict.gap(each).is_alarming,
             gain=_gain(verdict, each, best_seed),
             bound_ratio=each.bound_ratio,
             isolation=verdict.isolation,

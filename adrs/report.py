@@ -114,6 +114,7 @@ def _entries(
                 "isolation": verdict.isolation,
                 "calibration": verdict.calibration,
                 "exams": verdict.exams,
+                "gap_alarm": str(verdict.gap(contender).is_alarming).lower(),
             },
             metrics={
                 "train": contender.train,

@@ -1,6 +1,7 @@
 """The table is read from the journals: ranked, once each, exams by exams."""
 
 import json
+from dataclasses import replace
 
 from adrs.archive import Archive
 from adrs.leaderboard import JOURNAL, rows
@@ -48,6 +49,31 @@ def test_a_row_says_validation_gap_and_gain_with_its_interval(tmp_path):
     assert round(best.validation, 9) == 0.6
     assert round(best.gap, 9) == 0.1
     assert [round(x, 9) for x in best.gain] == [0.1, 0.1, 0.1]
+
+
+def test_a_gain_that_is_there_on_train_only_is_shown_with_an_alarm(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/one").mkdir(parents=True)
+    rises = tuple(0.7 + i / 100 for i in range(9))
+    loads = (0.8, 1.0, 1.2)
+    fits = replace(BETTER, trained=rises, report=(0.5,) * 18, train=0.74)
+    honest = replace(contender("c", "evolved", 0.6), trained=(0.6,) * 9)
+    honest = replace(honest, report=(0.6,) * 18)
+    base = replace(SEED, trained=(0.5,) * 9, report=(0.5,) * 18)
+    found = Verdict(
+        (base, fits, honest), loads * 6, "these", "rlimits", "h100", 20, 20, loads * 3
+    )
+    header = Header("scheduling", 0, "x")
+    with Archive.open(tmp_path / "runs/one" / JOURNAL, header) as archive:
+        archive.append(Event("verdict", 1, found.facts()))
+    alarms = {r.candidate[0]: r.alarm for r in rows(tmp_path / "runs", "scheduling")}
+    assert alarms == {"a": False, "b": True, "c": False}
+    assert main(["leaderboard"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [("ALARM" in line) for line in lines if "idea of b" in line] == [True]
+    assert sum("ALARM" in line for line in lines) == 1
 
 
 def test_what_sat_other_exams_is_ranked_apart(tmp_path):

@@ -61,7 +61,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.arm,
         f"{row.train:.4f}",
         f"{row.validation:.4f}",
-        f"{row.gap:+.4f}",
+        f"{row.gap:+.4f}" + (" ALARM" if row.alarm else ""),
         str(row.gain),
         f"{row.bound_ratio:.4f}",
         row.isolation,
