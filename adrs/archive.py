@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self
 
 from adrs.candidate import Candidate, Trial
 from adrs.history import History, Row, Settled
+from adrs.logs import Logs
 from adrs.records import (
     Event,
     Header,
@@ -51,6 +52,7 @@ class Archive:
     def __init__(self, path: Path, descriptor: int, *, writable: bool) -> None:
         """Use ``Archive.open`` or ``Archive.read``."""
         self.path = path
+        self.logs = Logs(path)
         self.rows: list[Row] = []
         self.events: list[Event] = []
         self.header: Header | None = None
@@ -117,13 +119,21 @@ class Archive:
                 self._synced_s = time.monotonic()
         except OSError as error:
             os.ftruncate(self._descriptor, start)
-            raise ArchiveError(
-                f"cannot record in {self.path}: {error.strerror}; its "
-                f"{len(self.rows)} trials are safe, the same command goes on from them"
-            ) from None
+            raise self._unwritable(error) from None
         for line in lines:
             self._take(json.loads(line), start, len(line))
             start += len(line)
+
+    def record(self, trial: Trial) -> None:
+        """Record a trial with its logs, which are there before it is.
+
+        Raises ``ArchiveError`` as ``append`` does.
+        """
+        try:
+            self.logs.keep(trial.candidate.id, trial.evaluation.outcomes)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self.append(trial, lazily=True)
 
     def settled(self, round: int) -> Mapping[int, Settled]:
         """The slots of a round that are recorded, by slot."""
@@ -160,6 +170,12 @@ class Archive:
                 os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _unwritable(self, error: OSError) -> ArchiveError:
+        return ArchiveError(
+            f"cannot record in {self.path}: {error.strerror}; its "
+            f"{len(self.rows)} trials are safe, the same command goes on from them"
+        )
 
     def _replay(self) -> int:
         """Index every whole line; returns where the last one ends."""

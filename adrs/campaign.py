@@ -246,7 +246,7 @@ class Campaign:
                     self.budget.spend(Cost(1), Cost(1))
 
     def _record(self, trial: Trial) -> None:
-        self.archive.append(trial, lazily=True)
+        self.archive.record(trial)
         for observer in self.observers:
             observer.on_trial(trial)
 

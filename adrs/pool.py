@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     BrokenExecutor,
     CancelledError,
@@ -20,7 +20,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
 )
 from types import TracebackType
-from typing import NamedTuple, Self, cast
+from typing import NamedTuple, Self, TypeVar, cast
 
 from adrs import sandbox
 from adrs.isolation import in_force
@@ -46,6 +46,10 @@ MAX_ON_A_CORE = 64
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
+
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 class WorkerError(Exception):
@@ -187,6 +191,17 @@ def in_process(problem: Problem, source: str, exams: Sequence[Exam]) -> Evaluati
             outcome = sandbox.failed(exam.scenario, error.failure)
         outcomes.append(outcome)
     return Evaluation(tuple(outcomes), "none")
+
+
+def in_parallel(
+    function: Callable[[Given], Made], given: Sequence[Given], workers: int
+) -> Iterator[Made]:
+    """What a function of our own makes of each, in order, in ``workers`` processes."""
+    # Heavy, and not needed for what a worker or a test in process uses of this file.
+    from joblib import Parallel, delayed  # noqa: PLC0415
+
+    parallel = Parallel(n_jobs=workers, return_as="generator")
+    return cast(Iterator[Made], parallel(delayed(function)(each) for each in given))
 
 
 def cores() -> int:

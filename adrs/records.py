@@ -133,6 +133,8 @@ def _plain_outcome(outcome: Outcome) -> dict[str, Any]:
     }
     if outcome.feedback:
         plain["feedback"] = outcome.feedback
+    if outcome.decisions:
+        plain["decisions"] = outcome.decisions
     if outcome.failure:
         plain["failure"] = [outcome.failure.kind, outcome.failure.message]
     return plain
@@ -146,4 +148,5 @@ def _outcome(data: Mapping[str, Any]) -> Outcome:
         data["metrics"],
         data.get("feedback", ""),
         Failure(*data["failure"]) if "failure" in data else None,
+        data.get("decisions", ""),
     )

@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
+from numpy.typing import NDArray
+
+from adrs.decisions import Entry
 from adrs.zygote import Process
 from evaluators import frames
 from evaluators.child import FAILURES
@@ -21,6 +24,9 @@ from evaluators.views import Parts
 
 TICK_S = 0.05
 """How often the limits are checked while no answer comes."""
+
+MAX_ANSWERED_BYTES = 1 << 28
+"""Most that a policy may answer on one scenario; the log of it is kept."""
 
 _OWN_FAULTS = frozenset((
     "source",
@@ -65,14 +71,14 @@ class Conversation:
         self._asked_at_s = time.monotonic()
         try:
             self._channel.send(nonce, kind, payload)
-            frame = self._channel.receive()
+            answer = self._channel.receive_answer(nonce)
             now_s = time.monotonic()
             self._waited_s += now_s - self._asked_at_s
             if self._waited_s > self._check_at_s:
                 self._asked_at_s = now_s
                 self._check_limits()
                 self._check_at_s = self._waited_s + TICK_S
-            return _answer(frame, nonce)
+            return _answer(answer, nonce)
         except frames.FrameError as error:
             raise PolicyError("protocol", f"{subject}: {error}") from None
         except frames.ClosedError:
@@ -113,7 +119,8 @@ class RemotePolicy:
 
     Each hook sends the rows of the table that changed since the last question and the
     parts of the views it is given, and returns arrays; one that returns nothing does
-    not wait, and what it raises comes with the next question. Raises ``PolicyError``
+    not wait, and what it raises comes with the next question. ``entries`` are all the
+    answers so far; ``has`` names its hooks. Raises ``PolicyError``
     with what the policy did wrong, when made and when asked.
     """
 
@@ -138,6 +145,10 @@ class RemotePolicy:
         self._conversation = conversation
         self._teller = Teller()
         self._is_told = False
+        self._room = MAX_ANSWERED_BYTES
+        self.has = tuple(h.name for h, there in zip(hooks, has, strict=True) if there)
+        self.manners = manner
+        self.entries: list[Entry] = []
         self._bits = {hook.name: 1 << i for i, hook in enumerate(hooks)}
         self._hooks = {hook.name: hook for hook in hooks}
         self._questions: dict[tuple[str, ...], Question] = {}
@@ -169,6 +180,7 @@ class RemotePolicy:
             hooks = [self._hooks[name] for name in names]
             sizes = [_ANSWER_PARTS.get(hook.returns, 1) for hook in hooks]
             found = self._questions[names] = Question(
+                names,
                 " and ".join(names),
                 frames.FIRST_HOOK + sum(self._bits[name] for name in names),
                 arguments(hooks),
@@ -187,7 +199,20 @@ class RemotePolicy:
                 f"{question.subject}: {len(answer)} arrays came; "
                 f"expected {question.n_arrays}",
             )
+        self._keep(question, answer)
         return answer
+
+    def _keep(self, question: "Question", answer: Parts) -> None:
+        """Add to the log of answers, which has an end."""
+        self.entries.append(Entry(question.hooks, answer))
+        for part in answer:
+            self._room -= part.nbytes
+        if self._room < 0:
+            raise PolicyError(
+                "decision",
+                f"{question.subject}: answers of more than {MAX_ANSWERED_BYTES} bytes "
+                "on one scenario",
+            )
 
     def _calling(self, hook: Hook) -> Callable[..., Any]:
         if hook.returns == "nothing":
@@ -216,6 +241,7 @@ class RemotePolicy:
 class Question(NamedTuple):
     """What is the same each time that some hooks are asked together."""
 
+    hooks: tuple[str, ...]
     subject: str
     kind: int
     arguments: tuple[str, ...]
@@ -235,7 +261,9 @@ def _taken(parts: Iterator[Any], size: int) -> object:
     return tuple([next(parts) for _ in range(size)]) or None
 
 
-def _answer(frame: frames.Frame, nonce: int) -> Parts:
+def _answer(frame: NDArray[Any] | frames.Frame, nonce: int) -> Parts:
+    if not isinstance(frame, frames.Frame):
+        return (frame,)
     if frame.nonce != nonce:
         raise frames.FrameError("an answer to a question that was not asked")
     if frame.kind == frames.ANSWER:

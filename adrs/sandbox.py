@@ -8,13 +8,15 @@ layers of ``evaluators.confine`` keep it from files, the network and other proce
 import functools
 import logging
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
+from adrs.decisions import Decisions, seal
 from adrs.remote import Conversation, RemotePolicy, over_cpu_limit
 from adrs.zygote import Ending, Zygote, ZygoteError
 from evaluators.confine import LAYERS, Limits
 from evaluators.evaluation import Failure, Outcome, PolicyError
-from evaluators.problem import Exam, Problem
+from evaluators.problem import Exam, Hook, Problem
 from evaluators.scenario import Scenario
 
 __all__ = ["Limits", "evaluate"]
@@ -29,6 +31,16 @@ _NOT_ALLOWED = (
     "its process was ended by SIGSYS: it asked the kernel for what no policy may, such "
     "as a process, a thread, a socket or a signal"
 )
+CUT_OFF = frozenset((
+    "cpu_limit",
+    "wall_limit",
+    "memory_limit",
+    "crash",
+    "exit",
+    "protocol",
+))
+"""Failures that end a policy wherever it happens to be."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -79,8 +91,9 @@ def _evaluate_once(
     zygote = _zygote()
     with zygote.forked(limits, layers) as process:
         conversation = Conversation(process, limits)
+        said = Decisions((), {}, ())
         try:
-            outcome = _outcome(conversation, problem, source, exam)
+            outcome, said = _outcome(conversation, problem, source, exam)
             has_stray_input = conversation.has_stray_input()
         finally:
             # What closed its end is about to end by itself, and how says why.
@@ -91,22 +104,38 @@ def _evaluate_once(
         failure = _cause_of(ending, limits)
     elif failure is None:
         failure = _late_fault(ending, limits, has_stray_input)
-    if failure is None or failure is outcome.failure:
-        return outcome
-    return failed(exam.scenario, failure)
+    if failure is not None and failure is not outcome.failure:
+        outcome = failed(exam.scenario, failure)
+    return _with_log(outcome, said, problem.hooks)
+
+
+def _with_log(outcome: Outcome, said: Decisions, hooks: Sequence[Hook]) -> Outcome:
+    """The outcome with its log; of a policy that was cut off, only how it ended.
+
+    How far it came is a matter of the machine, and outcomes are journaled byte for
+    byte.
+    """
+    failure = outcome.failure
+    if failure is not None and failure.kind in CUT_OFF:
+        said = Decisions((), {}, ())
+    digest, data = seal(replace(said, failure=failure), hooks)
+    return replace(outcome, decisions=digest, log=data)
 
 
 def _outcome(
     conversation: Conversation, problem: Problem, source: str, exam: Exam
-) -> Outcome:
+) -> tuple[Outcome, Decisions]:
+    """What came of it, and all that the policy answered."""
+    said = Decisions((), {}, ())
     try:
         policy = RemotePolicy(conversation, source, problem.hooks, problem.manners)
+        said = Decisions(policy.has, policy.manners, policy.entries)
         outcome = problem.evaluate(policy, exam.scenario, exam.standard)
         if outcome.failure is None:
             policy.finish()
-        return outcome
     except PolicyError as error:
-        return failed(exam.scenario, error.failure)
+        outcome = failed(exam.scenario, error.failure)
+    return outcome, said
 
 
 def _cause_of(ending: Ending, limits: Limits) -> Failure:

@@ -1,7 +1,7 @@
 """What became of a policy: outcomes per scenario, reduced to a score or a failure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 FailureKind = Literal[
@@ -43,7 +43,8 @@ class Outcome:
 
     ``score`` is a fraction of the scenario's bound in [0, 1], 0 with a failure.
     ``metrics`` have their unit in the name. ``feedback`` is text for the next author
-    of a policy: the worst cases with the decisions that led there.
+    of a policy: the worst cases with the decisions that led there. ``log`` holds what
+    an isolated policy answered and ``decisions`` names it; a record keeps the name.
     """
 
     scenario: str
@@ -52,6 +53,8 @@ class Outcome:
     metrics: Mapping[str, float]
     feedback: str = ""
     failure: Failure | None = None
+    decisions: str = ""
+    log: bytes = field(default=b"", repr=False, compare=False)
 
 
 class Dropped(NamedTuple):
