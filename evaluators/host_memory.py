@@ -94,12 +94,14 @@ def host_memory(
     gigabytes: float,
     curve: str,
     below: Sequence[Mapping[str, Any]] = (),
+    run_copies: int | None = None,
     **switches: Any,  # noqa: ANN401 (from YAML)
 ) -> HostMemory:
     """So many gigabytes for the KV of a model, behind a link of a shipped curve.
 
-    Tiers ``below`` have a name, gigabytes and a curve, too. The other arguments are
-    those of ``HostMemory``. Raises ``ValueError`` naming what is unknown or too small.
+    Tiers ``below`` have a name, gigabytes and a curve, too. Without ``run_copies`` keys
+    and values of every layer lie apart. The other arguments are those of ``HostMemory``.
+    Raises ``ValueError`` naming what is unknown or too small.
     """
     block_bytes = block_tokens * model.kv_token_bytes
     blocks = int(gigabytes * 10**9) // block_bytes
@@ -112,7 +114,7 @@ def host_memory(
         blocks=blocks,
         block_bytes=block_bytes,
         curve=load_curve(curve),
-        run_copies=2 * model.layers,
+        run_copies=2 * model.layers if run_copies is None else run_copies,
         below=tuple(
             Tier(t["name"], int(t["gigabytes"] * 10**9), load_curve(t["curve"]))
             for t in below

@@ -61,11 +61,11 @@ class Deployment:
                     f"deployment {self.name}: {name} is {getattr(self, name)}; "
                     "expected at least 1"
                 )
-        groups = self.host_memory.group_blocks if self.host_memory else 1
-        if self.prefix_caching and groups > 1:
+        host = self.host_memory if self.prefix_caching else None
+        if host and host.group_blocks > 1:
             raise ValueError(
-                f"deployment {self.name}: group_blocks is {groups}; blocks that "
-                "requests share lie one by one, so prefix caching needs 1"
+                f"deployment {self.name}: group_blocks is {host.group_blocks}; blocks "
+                "that requests share lie one by one, so prefix caching needs 1"
             )
 
 

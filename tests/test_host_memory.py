@@ -3,9 +3,12 @@
 import pytest
 
 from adrs import exams, settings
+from adrs.workloads import configured
+from evaluators import problems
 from evaluators.calibration.shapes import MODELS
 from evaluators.host_memory import host_memory
 from evaluators.sim.engine import simulate
+from evaluators.splits import Plan, draw_split
 from tests.problems.builders import synthetic
 
 
@@ -25,6 +28,33 @@ def test_the_parts_of_fastswitch_are_switches():
         "deployment.host_memory.group_blocks=64", "deployment.host_memory.overlaps=true"
     ).deployment.host_memory
     assert (host.group_blocks, host.overlaps) == (64, True)
+
+
+def test_an_experiment_has_a_tier_of_host_memory_below_the_cache():
+    made = settings.settings(
+        "evolve", settings.Arguments((), ("experiment=host_cache",))
+    )
+    where = exams.service(made.deployment, made.problem).deployment
+    assert where.prefix_caching
+    assert where.host_memory.blocks == pytest.approx(2 * where.kv_blocks, rel=1e-3)
+    assert (where.host_memory.writes, where.host_memory.run_copies) == ("through", 1)
+
+
+@pytest.mark.parametrize("problem", ["eviction", "load_balancing"])
+def test_problems_with_a_cache_are_judged_with_host_memory_below_it(problem):
+    typed = (
+        f"problem={problem}",
+        "deployment=h100_llama31_8b_host_cache",
+        "problem.n_requests=12",
+    )
+    made = settings.settings("evolve", settings.Arguments((), typed))
+    serves = exams.service(made.deployment, made.problem)
+    workload = configured(made.workload, None)
+    drawn = draw_split(workload, serves, "train", Plan(1, 12, (1.0,)), 20.0)[0]
+    judge = problems.load(problem)
+    outcome = judge.evaluate(None, drawn, judge.standard(drawn))
+    assert outcome.failure is None
+    assert outcome.metrics["copied_out_gb"] > 0
 
 
 def test_tiers_below_are_a_list_and_their_curves_are_named_too():

@@ -53,21 +53,43 @@ def shaken(scenario, rng):
     return replace(scenario, trace=trace, deployment=deployment)
 
 
-def with_host(scenario, rng):
-    """The same engine with some host memory for what is preempted."""
+def drawn_host(rng, *, groups=True):
+    """Some host memory; with ``groups``, perhaps in groups of blocks."""
     launch, rate = int(rng.integers(1, 90)), 10**12
     curve = affine(
         "made up", "a test", launch_ps=launch, bytes_per_s=rate, status="assumed"
     )
-    host = HostMemory(
+    return HostMemory(
         int(rng.integers(1, 200)),
         int(rng.integers(1, 9)),
         curve,
-        group_blocks=int(rng.choice([1, 4])),
+        group_blocks=int(rng.choice([1, 4])) if groups else 1,
         overlaps=bool(rng.random() < 0.5),
         is_duplex=bool(rng.random() < 0.5),
+        writes=str(rng.choice(["back", "through"])),
     )
+
+
+def with_host(scenario, rng, seed):
+    """The same engine with host memory for what is preempted, or below its cache."""
+    if seed % 2:
+        scenario = with_prefixes(scenario, seed)
+    host = drawn_host(rng, groups=not scenario.deployment.prefix_caching)
     return replace(scenario, deployment=replace(scenario.deployment, host_memory=host))
+
+
+def with_hosts(scenario, rng):
+    """The same fleet with host memory in some of its replicas."""
+    members = tuple(
+        replace(
+            m,
+            deployment=replace(m.deployment, host_memory=drawn_host(rng, groups=False)),
+        )
+        if rng.random() < 0.6
+        else m
+        for m in scenario.fleet.members
+    )
+    return replace(scenario, fleet=replace(scenario.fleet, members=members))
 
 
 def one_engine(seed, rng):
@@ -77,7 +99,7 @@ def one_engine(seed, rng):
     if rng.random() < 0.3:
         scenario = with_sessions(scenario, rng)
     if rng.random() < 0.3:
-        scenario = with_host(scenario, rng)
+        scenario = with_host(scenario, rng, seed)
         return scenario, lambda: simulate(scenario, policy())
     if rng.random() < 0.7:
         scenario = with_prefixes(scenario, seed)
@@ -93,6 +115,8 @@ def a_fleet(seed, rng):
     """A run of a fleet with roles, losses, sessions and stale reports."""
     scenario = fuzzed_fleet(seed)
     router = fuzzed_router(seed)() if rng.random() < 0.7 else None
+    if rng.random() < 0.3:
+        scenario = with_hosts(scenario, rng)
     return scenario, lambda: simulate_fleet(scenario, router, fast)
 
 

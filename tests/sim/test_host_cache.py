@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 
 from evaluators.calibration.copy_curve import affine
+from evaluators.calibration.step_time import StepTime
 from evaluators.evaluation import PolicyError
 from evaluators.host_memory import HostMemory, Tier
+from evaluators.metrics import measure
+from evaluators.reuse import reuse
 from evaluators.sim.engine import simulate
 from evaluators.sim.laws import check
 from evaluators.sim.plain.engine import simulate_plainly
 from evaluators.workloads.prefixes import Prefixes
+from evaluators.workloads.trace import PS_PER_S
 from tests.sim.builders import served
 from tests.sim.cached import Listed
 from tests.sim.fuzzed import fuzzed_plan, fuzzed_policy, fuzzed_scenario, with_prefixes
@@ -96,6 +100,25 @@ def test_eager_copies_spare_the_eviction_its_copy():
     assert back.copies.stall_ps.sum() > 0 == through.copies.stall_ps.sum()
     assert (back.hit_tokens == through.hit_tokens).all()
     assert through.copies.out_bytes == 100 * (8 + 4)
+
+
+def test_eager_copies_are_the_only_ones_as_eviction_copies_nothing():
+    chains = [A, B, [20, 21, 22, 23], A]
+    run = checked(with_host(chained(chains, kv_blocks=6), blocks=3, writes="through"))
+    assert run.copies.out_bytes == sum(len(chain) + 1 for chain in chains)
+
+
+def test_time_saved_is_less_by_what_loading_took():
+    costly = StepTime(tokens_ps=(10, 1010))
+    scenario = chained([A, B, A], apart_ps=100_000, kv_blocks=5, step_time=costly)
+    fast, slow = (
+        with_host(scenario, block_bytes=size, curve=CURVE) for size in (1, 10)
+    )
+    runs = [checked(fast), checked(slow)]
+    assert (runs[0].hit_tokens == runs[1].hit_tokens).all()
+    saved = [reuse(scenario, run).saved_s * PS_PER_S for run in runs]
+    assert saved[0] - saved[1] == pytest.approx(4 * 9)
+    assert measure(slow, runs[1])["host_hit_tokens"] == 4
 
 
 def test_a_block_that_came_back_is_not_moved_out_again():

@@ -159,8 +159,10 @@ class CachingEngine(LandingEngine):
 
     def _gone(self, content: int) -> None:
         """The GPU's cache evicts a content; its memory is taken at once."""
-        complete_ps = max(self.now_ps, self._landing.get(content, 0))
-        self._vacant_ps = max(self._vacant_ps, self.store.put(content, complete_ps))
+        left_ps = max(self.now_ps, self._landing.get(content, 0))
+        if self._host.writes == "back":
+            left_ps = self.store.put(content, left_ps)
+        self._vacant_ps = max(self._vacant_ps, left_ps, self.store.left_ps(content))
 
     def _begins_ps(self) -> int:
         now, at = self.now_ps, max(self.now_ps, self._vacant_ps)

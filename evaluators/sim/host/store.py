@@ -77,6 +77,11 @@ class Store:
         self._add(content, _Held(left_ps, left_ps, left_ps))
         return left_ps
 
+    def left_ps(self, content: int) -> int:
+        """When the last copy of a content that was put has left the GPU; 0 if none."""
+        held = self._held.get(content)
+        return held.left_ps if held else 0
+
     def pin(self, contents: Sequence[int], now_ps: int) -> None:
         """These will be loaded next; what is below comes up, which takes time."""
         below = [content for content in contents if content not in self._held]
