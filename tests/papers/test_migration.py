@@ -3,13 +3,20 @@
 Paper: B. Sun et al., "Llumnix: Dynamic Scheduling for Large Language Model Serving",
 OSDI 2024.
 Set-up: OPT-13B on A100s with DistServe's coefficients, 8 instances of 16,000 tokens of
-KV each, Poisson arrivals at 30 req/s, prompts and answers of 64 x Pareto(1.1) tokens
-(at most 6,000 and 4,000), dispatch by freeness. KV of 0.82 MB a token travels at 20
-GB/s, an assumed wire. Migration on: the seed ``llumnix``; off: its dispatch alone.
+KV each, Poisson arrivals, dispatch by freeness; prompts and answers of 72 x Pareto(1.1)
+tokens, which is 250 in the mean and at most 6,000, like the paper's medium power law
+(256, 6,000; memory of 13,616 tokens). KV of 0.82 MB a token travels at 20 GB/s, an
+assumed wire. Migration on: the seed ``llumnix``; off: its dispatch alone. One quantity
+is chosen: the rate, so that without migration requests that decode need 85 % of memory.
 Published: preemption stalls about 100x shorter, P99 per-token latency up to 2x; 36 %
-fewer instances with autoscaling, which is the fleet problem's. Measured here, median of
-5 seeds: stalls 13x shorter with 1,000 requests and 3.2x with 2,000, P99 time per token
-1.03x and 1.13x.
+fewer instances with autoscaling, which is the fleet problem's.
+Measured here, medians of 5 seeds of 2,000 requests (4,000 up to 61 %):
+  needed by decoding         45 %   53 %   61 %   83 %   87 %   91 %
+  stalls shorter by          300x   59x    52x    3.6x   5.5x   2.2x
+  P99 time per token         1.00   1.04   1.04   1.19   1.21   1.36
+Both bands, 3x and [1.05, 2.5], are met at 83 and 87 % only, and on medians only: of ten
+runs there the tail gains in seven. Below, fewer than 1 % of requests are preempted at
+all, so that no P99 over requests can gain; above, nobody has memory to move to.
 Control 3: with equal lengths at half the load, migration gains less than 2 %.
 """
 
@@ -35,8 +42,8 @@ def scenario(rate_per_s, seed, n, lengths=POWER_LAW, replicas=8):
     arrived_s = np.cumsum(rng.exponential(1.0, n)) / rate_per_s
     prompt, output = np.full(n, 256), np.full(n, 128)
     if lengths == POWER_LAW:
-        prompt = np.clip(np.round(64 * rng.pareto(1.1, n)), 16, 6000)
-        output = np.clip(np.round(64 * rng.pareto(1.1, n)), 8, 4000)
+        prompt = np.clip(np.round(72 * rng.pareto(1.1, n)), 16, 6000)
+        output = np.clip(np.round(72 * rng.pareto(1.1, n)), 8, 6000)
     engine = Deployment("a100", kv_blocks=1000)
     trace = trace_of(arrived_s, prompt, output)
     return fleet_of(trace, CALIBRATION.step_time, engine, replicas, **WIRE)
@@ -54,29 +61,58 @@ def tail_ps(exam, run):
     return np.quantile((run.finished_ps - run.first_token_ps) / later, 0.99)
 
 
-def gains(seed, n):
-    """Off over on: time stalled by preemptions and migrations, P99 time per token."""
-    exam = scenario(30, seed, n)
+def needed(exam, run):
+    """Share of KV memory that requests need between first and last token.
+
+    From the first quarter of arrivals to the last one, each at its mean length:
+    Little's law, which knows nothing of blocks.
+    """
+    trace = exam.trace
+    since, until = trace.arrived_ps[len(trace) // 4], trace.arrived_ps[-1]
+    spent = np.clip(run.finished_ps, since, until)
+    spent = spent - np.clip(run.first_token_ps, since, until)
+    tokens = trace.prompt_tokens + trace.output_tokens / 2
+    memory = sum(16 * m.deployment.kv_blocks for m in exam.fleet.members)
+    return (spent * tokens).sum() / (until - since) / memory
+
+
+def measured(rate_per_s, seed, n=2000):
+    """Memory needed and share preempted without moves; off over on: stalls, tail."""
+    exam = scenario(rate_per_s, seed, n)
     off, on = both(exam)
-    stalls = off.stall_ps.sum() / on.stall_ps.sum()
-    return stalls, tail_ps(exam, off) / tail_ps(exam, on)
+    stalls = off.stall_ps.sum() / max(1, on.stall_ps.sum())
+    tails = tail_ps(exam, off) / tail_ps(exam, on)
+    return needed(exam, off), (off.preemptions > 0).mean(), stalls, tails
 
 
-def median_gains(n):
-    return np.median([gains(seed, n) for seed in range(5)], axis=0)
+def medians(rate_per_s, seeds):
+    return np.median([measured(rate_per_s, seed) for seed in seeds], axis=0)
 
 
-def test_migration_saves_stalls_under_memory_pressure():
-    stalls, tails = median_gains(n=1000)
+def check_high_load(rate_per_s, seeds):
+    memory, preempted, stalls, tails = medians(rate_per_s, seeds)
+    assert 0.8 <= memory <= 0.9
+    assert preempted > 0.01
     assert stalls >= 3
-    assert tails >= 1
+    assert 1.05 <= tails <= 2.5
+
+
+def test_migration_saves_stalls_and_shortens_the_tail_in_a_full_memory():
+    check_high_load(20, range(2))
 
 
 @pytest.mark.slow
-def test_migration_shortens_the_tail_in_a_longer_run():
-    stalls, tails = median_gains(n=2000)
-    assert stalls >= 3
-    assert 1.05 <= tails <= 2.5
+@pytest.mark.parametrize("rate_per_s", [18, 20])
+def test_migration_does_so_on_more_seeds_and_at_another_rate(rate_per_s):
+    check_high_load(rate_per_s, range(5))
+
+
+@pytest.mark.slow
+def test_the_tail_gains_nothing_where_half_the_memory_is_free():
+    memory, preempted, _, tails = medians(8, range(5))
+    assert 0.4 <= memory <= 0.6
+    assert preempted < 0.01
+    assert tails == pytest.approx(1, abs=0.05)
 
 
 def test_migration_gains_nothing_for_equal_lengths_at_half_load():
