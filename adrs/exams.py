@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from adrs.companions import Companion, companions
 from adrs.workloads import configured
 from evaluators.calibration.calibration import load as load_calibration
+from evaluators.calibration.copy_curve import load_curve
 from evaluators.calibration.shapes import MODELS
 from evaluators.capacity import stored_capacity_per_s
 from evaluators.fleet import Fleet, Member
@@ -140,6 +141,10 @@ def service(options: Mapping[str, Any], problem: Mapping[str, Any]) -> Service:
     fleet = None
     if "fleet" in problem:
         rules = dict(problem["fleet"])
+        if rules.get("wire"):
+            wire = rules["wire"] = load_curve(rules["wire"])
+            rules["kv_bytes"] = MODELS[calibration.model].kv_token_bytes
+            stamp += f", wire {wire.name} ({wire.status})"
         member = Member(deployment, step_time)
         fleet = Fleet((member,) * rules.pop("replicas"), **rules)
     return Service(deployment, step_time, stamp, fleet=fleet)

@@ -24,6 +24,7 @@ KINDS_OF_NULL: Mapping[str, type] = {
     "data": str,
     "trace": str,
     "plot": str,
+    "problem.fleet.wire": str,
     "budget.evaluations": int,
     "budget.tokens": int,
     "budget.usd": float,
