@@ -40,7 +40,8 @@ HOOKS = (
         "when the request is back, so that the next time only what is new is moved. "
         "The rows are the victims, as they were. 1 without this hook.",
         "after victim_key, once the victims of a step are known, on an engine with "
-        "host memory; one without recomputes",
+        "host memory and no prefix cache; one without recomputes, one with both finds "
+        "what its caches kept",
     ),
     Hook(
         "token_budget",

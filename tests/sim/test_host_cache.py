@@ -247,7 +247,7 @@ def obeyed(seeds):
 
 
 def test_no_scenario_policy_or_plan_breaks_a_law():
-    assert (obeyed(range(50)) > 0).all()
+    assert (obeyed(range(30)) > 0).all()
 
 
 @pytest.mark.slow
@@ -279,7 +279,7 @@ def test_a_host_without_end_at_no_cost_finds_what_a_gpu_without_end_would(writes
 def test_a_larger_host_finds_no_less_in_the_same_order_of_service():
     """One request at a time: what the GPU evicts does not hang on the host's size."""
     gains = 0
-    for seed in range(10):
+    for seed in range(5):
         scenario = chained(drawn_chains(seed), kv_blocks=10)
         found = [
             int(checked(with_host(scenario, blocks=n)).hit_tokens.sum())
@@ -287,7 +287,7 @@ def test_a_larger_host_finds_no_less_in_the_same_order_of_service():
         ]
         assert found == sorted(found)
         gains += found[-1] > found[0]
-    assert gains == 10
+    assert gains == 5
 
 
 def test_block_groups_beside_shared_blocks_are_refused():
