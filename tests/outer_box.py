@@ -1,6 +1,7 @@
 """Runs a function in a fork of this process, behind faked calls or as another user."""
 
 import ctypes
+import errno
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ from evaluators.seccomp import ALLOW, ANY_BIT, EQUAL, ERRNO, LOAD, RETURN, Line
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534
+SET_DUMPABLE = 4
 FIRST_ARGUMENT, THIRD_ARGUMENT = 16, 32
 NEW_MOUNTS, BIND, PRIVATE = 0x20000, 4096, 0x44000
 NUMBERS = (
@@ -61,6 +63,13 @@ class Fake(NamedTuple):
     sets: bool = False
 
 
+DOCKER = (
+    *(Fake(name, errno.EPERM) for name in ("unshare", "mount", "bpf", "personality")),
+    Fake("clone3", errno.ENOSYS),
+)
+"""What Docker's default profile denies and a start of ours might meet."""
+
+
 def filter_of(fakes):
     """Lines of a filter that fakes some calls and lets all others pass."""
     lines = []
@@ -92,6 +101,8 @@ def become_nobody():
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
+    # Changing users hides a process from its own kind, unlike being started by one.
+    kernel.prctl(SET_DUMPABLE, 1)
 
 
 def _closed(root):

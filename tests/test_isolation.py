@@ -15,19 +15,13 @@ from adrs.pool import in_process
 from adrs.sandbox import Limits
 from evaluators.confine import LAYERS, ConfinementError
 from evaluators.probes import PROBES
-from tests.outer_box import ROOT, Fake, become_nobody, fake, in_fork
+from tests.outer_box import DOCKER, ROOT, Fake, become_nobody, fake, in_fork
 from tests.sandbox_problem import HONEST, PROBLEM, exam
 
 LIMITS = Limits(cpu_s=5, wall_s=30, memory_bytes=1 << 26)
 PDEATHSIG, NO_NEW_PRIVS = 1, 38
 NO_LANDLOCK = Fake("landlock_create_ruleset", errno.ENOSYS)
 NO_SECCOMP = Fake("seccomp", errno.EINVAL)
-DOCKER = (
-    *(Fake(name, errno.EPERM) for name in ("unshare", "mount", "bpf", "personality")),
-    Fake("clone3", errno.ENOSYS),
-)
-"""What Docker's default profile denies and a start of ours might meet."""
-
 REMOVALS = [
     ("landlock", NO_LANDLOCK),
     ("seccomp", Fake("seccomp", 0)),

@@ -12,7 +12,8 @@ from adrs.pool import Pool, WorkerError, cores, in_process
 from adrs.sandbox import Limits
 from evaluators import problems
 from evaluators.problem import Exam
-from tests.attacks import ENDS, HANGS, SPIN, hook
+from tests.attacks.resources import ENDS, HANGS
+from tests.attacks.table import SPIN, hook
 from tests.sandbox_problem import HONEST, exam
 from tests.test_sandbox import below, processes, wait_until
 

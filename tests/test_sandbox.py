@@ -29,8 +29,10 @@ from evaluators.views_replicas import (
     Replicas,
     Request,
 )
-from tests import attacks
-from tests.attacks import OS, SPIN, hook
+from tests.attacks.broken import NONSENSE, TEACHABLE
+from tests.attacks.forge import LIES
+from tests.attacks.resources import ENDS, FLOODS, HANGS
+from tests.attacks.table import OS, SPIN, hook
 from tests.sandbox_problem import FACTS, HONEST, PROBLEM, exam
 
 LIMITS = Limits(cpu_s=0.3, wall_s=6, memory_bytes=1 << 26)
@@ -293,21 +295,21 @@ def test_a_manner_that_is_neither_word_nor_number_is_refused(process, manner, sa
         RemotePolicy(process[0], LISTENER, ANY_KIND, [manner])
 
 
-@named(attacks.TEACHABLE | attacks.NONSENSE)
+@named(TEACHABLE | NONSENSE)
 def test_a_broken_policy_is_told_what_to_change(attack):
     failure = judged(attack.source).failure
     assert failure.kind == attack.kind
     assert attack.says in failure.message
 
 
-@named(attacks.TEACHABLE)
+@named(TEACHABLE)
 def test_a_broken_policy_is_told_the_same_in_process(attack):
     failure = in_process(PROBLEM, attack.source, [EXAM]).failure
     assert failure.kind == attack.kind
     assert attack.says in failure.message
 
 
-@named(attacks.HANGS | attacks.ENDS | attacks.FLOODS | attacks.LIES)
+@named(HANGS | ENDS | FLOODS | LIES)
 def test_a_hostile_policy_fails_and_harms_nobody(attack, untouched):
     wall_s = 0.5 if attack.kind == "wall_limit" else LIMITS.wall_s
     outcome = judged(attack.source, replace(LIMITS, wall_s=wall_s))

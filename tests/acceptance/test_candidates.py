@@ -2,38 +2,38 @@
 
 import pytest
 
-from tests import attacks
 from tests.acceptance.command import SMALL, adrs, evolve, good, records, reply
+from tests.attacks.broken import NONSENSE, TEACHABLE
+from tests.attacks.forge import LIES
+from tests.attacks.resources import ENDS, FLOODS, HANGS
 
 BAD = {
+    **{name: HANGS[name] for name in ("hangs in a hook", "hangs in its constructor")},
     **{
-        name: attacks.HANGS[name]
-        for name in ("hangs in a hook", "hangs in its constructor", "stops itself")
-    },
-    **{
-        name: attacks.ENDS[name]
+        name: ENDS[name]
         for name in (
             "aborts",
+            "stops itself",
             "exits without a word",
             "closes its connection",
             "kills the process above it",
         )
     },
     **{
-        name: attacks.FLOODS[name]
+        name: FLOODS[name]
         for name in ("eats memory in numpy", "prints without end", "writes a file")
     },
     **{
-        name: attacks.LIES[name]
+        name: LIES[name]
         for name in (
             "answers before it is asked",
             "sends a short frame",
             "claims a failure that only we may tell",
         )
     },
-    **{name: attacks.NONSENSE[name] for name in ("nan", "a wrong shape", "None")},
+    **{name: NONSENSE[name] for name in ("nan", "a wrong shape", "None")},
     **{
-        name: attacks.TEACHABLE[name]
+        name: TEACHABLE[name]
         for name in (
             "a barred import",
             "a constructor that raises",

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tests.acceptance.command import ENVIRONMENT, evolve, failures, good, records, reply
-from tests.attacks import SPIN, hook
+from tests.attacks.table import SPIN, hook
 from tests.llm.server import Response, Server, answer, completion, error
 
 MISSED = "<<<<<<< SEARCH\nnot in any file\n=======\nx\n>>>>>>> REPLACE\n"
