@@ -8,6 +8,7 @@ no object of the policy's is ever touched on the other side.
 """
 
 import io
+import itertools
 import json
 import re
 import socket
@@ -33,6 +34,9 @@ MAX_OUTPUT_CHARS = 1 << 20
 FAILURES = get_args(FailureKind)
 
 _NOTHING = frames.pack(())
+_FLAT = "keys", "count", "index", "modes"
+"""What hooks return that is one array."""
+_FLOATS, _INTS = np.dtype(np.float64), np.dtype(np.int64)
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
 
@@ -42,21 +46,26 @@ def serve() -> None:
     sys.stdout = sys.stderr = output
     connected = socket.socket(fileno=POLICY_DESCRIPTOR)
     channel = frames.Channel(connected, frames.MAX_QUESTION_BYTES)
+    try:
+        answer_all(channel)
+    except frames.ClosedError:
+        return
+
+
+def answer_all(channel: frames.Channel, times: int | None = None) -> None:
+    """Answer what comes, so many ``times`` if given; else until it is closed."""
     # Built while there is memory, for when there is none.
     starved = _failure("memory_limit", "asked for more memory than its limit")
     child = Child()
     unsaid: tuple[int, bytes] | None = None
-    try:
-        while True:
-            frame = channel.receive()
-            kind, payload = unsaid or _reply(child, frame, starved)
-            if frames.FIRST_TOLD <= frame.kind < frames.FIRST_HOOK:
-                # What went wrong over it is the answer to the next question.
-                unsaid = (kind, payload) if kind == frames.ERROR else None
-            else:
-                channel.send(frame.nonce, kind, payload)
-    except frames.ClosedError:
-        return
+    for _ in itertools.repeat(None) if times is None else range(times):
+        frame = channel.receive()
+        kind, payload = unsaid or _reply(child, frame, starved)
+        if frames.FIRST_TOLD <= frame.kind < frames.FIRST_HOOK:
+            # What went wrong over it is the answer to the next question.
+            unsaid = (kind, payload) if kind == frames.ERROR else None
+        else:
+            channel.send(frame.nonce, kind, payload)
 
 
 def _reply(child: "Child", frame: frames.Frame, starved: bytes) -> tuple[int, bytes]:
@@ -119,12 +128,16 @@ class Child:
 
     def _answer(self, frame: frames.Frame) -> bytes:
         self.asked = ""
-        names, calls = self._plans.get(frame.kind) or self._planned(frame.kind)
-        views = self._mirror.views(names, frame.payload)
+        _, kind, payload = frame
+        names, calls = self._plans.get(kind) or self._planned(kind)
+        views = self._mirror.views(names, payload)
         if len(calls) == 1:
             ((hook, call, _),) = calls
             self.asked = hook.name
-            return frames.pack(_plain(hook, call(*views)))
+            answer = call(*views)
+            if _is_flat(answer) and hook.returns in _FLAT:
+                return frames.pack((answer,))
+            return frames.pack(_plain(hook, answer))
         answers: list[NDArray[Any]] = []
         for hook, call, given in calls:
             self.asked = hook.name
@@ -148,6 +161,16 @@ class Child:
         return names, calls
 
 
+def _is_flat(answer: Any) -> bool:  # noqa: ANN401 - whatever a policy returns
+    """Whether it is what most answers are: an array that leaves as it is."""
+    return (
+        type(answer) is np.ndarray
+        and answer.ndim == 1
+        and (answer.dtype is _FLOATS or answer.dtype is _INTS)
+        and answer.size * 16 <= frames.MAX_ANSWER_BYTES
+    )
+
+
 def _plain(hook: Hook, answer: object) -> Parts:
     """What a hook returned as one array, two of a plan, or none if it only listens.
 
@@ -169,7 +192,7 @@ def _numbers(name: str, value: object) -> NDArray[Any]:
     array = numbers(value, name)
     if array.ndim > 2 or array.size * 16 > frames.MAX_ANSWER_BYTES:
         raise PolicyError("decision", f"{name} returned shape {array.shape}")
-    if array.dtype.char in "ld":
+    if array.dtype in (_FLOATS, _INTS):
         return array
     exact = array.dtype.kind in "bi" or array.dtype.itemsize < 8
     whole = exact and array.dtype.kind != "f"

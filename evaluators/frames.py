@@ -33,8 +33,11 @@ What hook i is only told, without an answer, is ``FIRST_TOLD + 2**i``.
 MAX_HOOKS = 14
 
 _HEADER = struct.Struct("<QII")
+_FLAT = struct.Struct("<QIIQ4I")
+"""Header and shape of a frame that is one array of one dimension: most answers."""
 _SHAPES = tuple(struct.Struct(f"<Q{4 * n}I") for n in range(MAX_ARRAYS + 1))
 _TYPES = (np.dtype(np.int64), np.dtype(np.float64))
+_ONE = _SHAPES[1]
 _CODES = {kind.char: code for code, kind in enumerate(_TYPES)}
 
 
@@ -86,7 +89,18 @@ class Channel:
 
     def receive(self) -> Frame:
         """Next frame; raises ``FrameError`` or ``ClosedError``."""
+        return self._frame(self._receive_packet())
+
+    def receive_answer(self, nonce: int) -> "NDArray[Any] | Frame":
+        """Next frame, or the array that it brings if it is a flat answer to ``nonce``.
+
+        What is anything else, or not quite that, is left to ``Frame`` and ``unpack``.
+        """
         packet = self._receive_packet()
+        array = _flat_answer(packet, nonce)
+        return self._frame(packet) if array is None else array
+
+    def _frame(self, packet: bytes) -> Frame:
         if len(packet) < _HEADER.size:
             raise FrameError(f"a frame of {len(packet)} bytes is too short")
         nonce, kind, size = _HEADER.unpack_from(packet)
@@ -152,8 +166,7 @@ def pack(arrays: Sequence[NDArray[Any]]) -> bytes:
     if len(arrays) == 1 and arrays[0].ndim == 1:
         # What most answers are, and much the faster.
         (flat,) = arrays
-        shape = (1, _CODES[flat.dtype.char], 1, len(flat), 1)
-        return _SHAPES[1].pack(*shape) + flat.tobytes()
+        return _ONE.pack(1, _CODES[flat.dtype.char], 1, flat.size, 1) + flat.tobytes()
     numbers = [len(arrays)]
     values = [b""]
     for array in arrays:
@@ -165,9 +178,6 @@ def pack(arrays: Sequence[NDArray[Any]]) -> bytes:
 
 def unpack(payload: bytes) -> Parts:
     """Inverse of ``pack``, as read-only arrays; raises ``FrameError``."""
-    flat = _flat(payload)
-    if flat is not None:
-        return (flat,)
     count = int.from_bytes(payload[:8], "little")
     if len(payload) < 8 or count > MAX_ARRAYS:
         raise FrameError(f"{len(payload)} bytes do not begin with a count of arrays")
@@ -179,17 +189,21 @@ def unpack(payload: bytes) -> Parts:
     ])
 
 
-def _flat(payload: bytes) -> NDArray[Any] | None:
-    """The array of a payload that is a single one of one dimension."""
-    start = _SHAPES[1].size
-    if len(payload) < start:
+def _flat_answer(packet: bytes, nonce: int) -> NDArray[Any] | None:
+    """The array of an answer that is a single one of one dimension, in one packet."""
+    bytes_there = len(packet)
+    if not _FLAT.size <= bytes_there <= PACKET_BYTES:
         return None
-    count, code, dimensions, length, width = _SHAPES[1].unpack_from(payload)
-    if (count, dimensions, width) != (1, 1, 1) or code >= len(_TYPES):
+    echo, kind, size, count, code, dimensions, length, width = _FLAT.unpack_from(packet)
+    if (
+        echo != nonce
+        or (kind, count, dimensions, width) != (ANSWER, 1, 1, 1)
+        or code >= len(_TYPES)
+        or size != bytes_there - _HEADER.size
+        or bytes_there != _FLAT.size + 8 * length
+    ):
         return None
-    if len(payload) != start + 8 * length:
-        return None
-    return np.ndarray((length,), _TYPES[code], payload, start)
+    return np.ndarray((length,), _TYPES[code], packet, _FLAT.size)
 
 
 class Layout(NamedTuple):

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluators.packing import packed, unpacked
 from evaluators.view_kinds import KINDS
-from evaluators.views import Engine, EngineFacts, Ints, Requests, Table, table_of
+from evaluators.views import Engine, EngineFacts, Requests, Table, table_of, told_of
 
 Names = tuple[str, ...]
 Plain = Any
@@ -22,6 +22,8 @@ Plain = Any
 
 _FORMAT = 2
 """Later formats of marshal look for repeated objects, of which there are none."""
+
+_INT64 = np.dtype(np.int64)
 
 
 class Teller:
@@ -33,10 +35,13 @@ class Teller:
 
     def told(self, names: Names, views: Sequence[Any]) -> bytes:
         """The arguments of these names, and which rows of the table changed."""
-        tells = zip(_tells(names), views, strict=True)
-        plain = [tell(self, view) for tell, view in tells]
-        if self._table is not None and self._table.changed:
-            plain.append(_changes(self._table))
+        tells = _tells(names)
+        assert len(views) == len(tells), "a hook is given each of its arguments"
+        plain = [tell(self, view) for tell, view in zip(tells, views)]  # noqa: B905
+        table = self._table
+        if table is not None and table.changed:
+            one = len(table.changed) == 1
+            plain.append(table.drain_one() if one else _many(table))
         return marshal.dumps(plain, _FORMAT)
 
     def number(self, value: float) -> Plain:
@@ -51,20 +56,20 @@ class Teller:
         if table is not self._table:
             assert self._table is None, "a policy is shown rows of two tables"
             self._table = table
-        rows, *own = view.parts()
-        return rows.tobytes(), [_plain(array) for array in own]
+        return told_of(view)
 
     def engine(self, view: Engine) -> Plain:
         """Scalars, tenants, and the facts unless they are known already."""
-        facts: Sequence[NDArray[Any]] = ()
-        if view.facts is not self._facts:
-            self._facts = facts = view.facts
-        tenants = _plain(view.tenant_counts)
-        return view.scalars(), tenants, [_plain(array) for array in facts]
+        facts = view.facts
+        tenants = packed(view.tenant_counts)
+        if facts is self._facts:
+            return view.scalars(), tenants
+        self._facts = facts
+        return view.scalars(), tenants, *map(packed, facts)
 
     def view(self, view: Any) -> Plain:  # noqa: ANN401 - of any kind
         """The parts of a view that stands by itself."""
-        return [_plain(array) for array in view.parts()]
+        return [packed(array) for array in view.parts()]
 
 
 class Mirror:
@@ -77,15 +82,14 @@ class Mirror:
     def views(self, names: Names, told: bytes) -> list[Any]:
         """The arguments of these names as the engine's end was given them."""
         plain = marshal.loads(told)
-        if len(plain) > len(names):
-            self._change(*plain.pop())
-        return [see(self, one) for see, one in zip(_sees(names), plain, strict=True)]
-
-    def _change(self, rows: Plain, words: Plain) -> None:
-        if isinstance(rows, int):
-            self._table.apply_one(rows, _words(words))
-        else:
-            self._table.apply(_array(rows), _array(words))
+        sees = _sees(names)
+        if len(plain) > len(sees):
+            rows, words = plain.pop()
+            if isinstance(rows, int):
+                self._table.apply_one(rows, words)
+            else:
+                self._table.apply(unpacked(rows), unpacked(words))
+        return [see(self, one) for see, one in zip(sees, plain)]  # noqa: B905
 
     def number(self, plain: Plain) -> float:
         """Inverse of ``Teller.number``."""
@@ -95,19 +99,18 @@ class Mirror:
     def requests(self, plain: Plain, kind: type[Requests]) -> Requests:
         """Inverse of ``Teller.requests``."""
         rows, own = plain
-        return kind(self._table, _words(rows), [_array(one) for one in own])
+        return kind(self._table, np.frombuffer(rows, _INT64), own)
 
     def engine(self, plain: Plain) -> Engine:
         """Inverse of ``Teller.engine``."""
-        scalars, tenants, facts = plain
-        if facts:
-            self._facts = EngineFacts(*(_array(one) for one in facts))
+        if len(plain) > 2:
+            self._facts = EngineFacts(*map(unpacked, plain[2:]))
         assert self._facts is not None, "an engine was told before its facts"
-        return Engine(self._facts, scalars, _array(tenants))
+        return Engine(self._facts, plain[0], plain[1])
 
     def view(self, plain: Plain, kind: type[Any]) -> Any:  # noqa: ANN401 - of any kind
         """Inverse of ``Teller.view``."""
-        return kind.from_parts(tuple([_array(one) for one in plain]))
+        return kind.from_parts(tuple(map(unpacked, plain)))
 
 
 @functools.cache
@@ -130,32 +133,14 @@ def _sees(names: Names) -> tuple[Callable[[Mirror, Plain], Any], ...]:
         if kind is None:
             return Mirror.number
         if issubclass(kind, Requests):
-            return functools.partial(Mirror.requests, kind=kind)
+            return lambda mirror, plain: mirror.requests(plain, kind)
         if kind is Engine:
             return Mirror.engine
-        return functools.partial(Mirror.view, kind=kind)
+        return lambda mirror, plain: mirror.view(plain, kind)
 
     return tuple(see(name) for name in names)
 
 
-def _changes(table: Table) -> Plain:
-    """What ``Mirror`` changes: rows and words, or most often one row and its words."""
-    if len(table.changed) == 1:
-        row = table.changed.pop()
-        return row, table.words[:, row].tobytes()
-    return [_plain(array) for array in table.drain()]
-
-
-def _plain(array: NDArray[Any]) -> Plain:
-    return array.dtype.char, array.shape, array.tobytes()
-
-
-def _array(plain: Plain) -> NDArray[Any]:
-    """Inverse of ``_plain``; read-only."""
-    kind, shape, values = plain
-    return np.ndarray(shape, kind, values)
-
-
-def _words(values: bytes) -> Ints:
-    """Whole numbers in one dimension."""
-    return np.frombuffer(values, np.int64)
+def _many(table: Table) -> Plain:
+    """What ``Mirror`` changes when there are several rows."""
+    return tuple(map(packed, table.drain()))

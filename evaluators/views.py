@@ -7,11 +7,12 @@ policy's process holds a mirror of what an engine would know by now, and nothing
 
 import functools
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from evaluators.packing import Columns, Packed, packed, unpacked
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -77,7 +78,8 @@ CLASS_COLUMNS = (
     Column("gap_s", "objective for the longest gap between tokens"),
 )
 
-_scalars = attrgetter(*(column.name for column in ENGINE_SCALARS))
+_TENANT_NAMES = [column.name for column in TENANT_COLUMNS]
+_CLASS_NAMES = [column.name for column in CLASS_COLUMNS]
 _N_INTS = len(REQUEST_INTS)
 _N_WORDS = _N_INTS + len(REQUEST_FLOATS)
 
@@ -89,7 +91,7 @@ class Table:
     ``floats`` and ``columns``, by name, are views of it.
     """
 
-    __slots__ = ("changed", "columns", "floats", "ints", "words")
+    __slots__ = ("_capacity", "_flat", "changed", "columns", "floats", "ints", "words")
 
     def __init__(self, rows: int) -> None:
         self.changed: list[int] = []
@@ -97,6 +99,9 @@ class Table:
 
     def _hold(self, words: Ints) -> None:
         self.words = words
+        # One row of it is a stride of this, which costs less than to index an array.
+        self._flat = words.reshape(-1).data
+        self._capacity = words.shape[1]
         self.ints: Ints = words[:_N_INTS]
         self.floats: Floats = words[_N_INTS:].view(np.float64)
         self.columns: dict[str, NDArray[Any]] = {
@@ -119,15 +124,21 @@ class Table:
         self._reach(int(rows.max()))
         self.words[:, rows] = words
 
-    def apply_one(self, row: int, words: Ints) -> None:
-        """The same for a single row, several times faster; ``words`` is flat."""
-        self._reach(row)
-        self.words[:, row] = words
+    def drain_one(self) -> tuple[int, bytes]:
+        """``drain`` for a single changed row, several times faster."""
+        row = self.changed.pop()
+        return row, self.words[:, row].tobytes()
+
+    def apply_one(self, row: int, words: bytes) -> None:
+        """Take over what ``drain_one`` gave."""
+        if row >= self._capacity:
+            self._reach(row)
+        self._flat[row :: self._capacity] = memoryview(words).cast("l")
 
     def _reach(self, row: int) -> None:
-        capacity = self.words.shape[1]
-        if row >= capacity:
-            self._hold(np.pad(self.words, ((0, 0), (0, max(capacity, row)))))
+        if row >= self._capacity:
+            more = max(self._capacity, row)
+            self._hold(np.pad(self.words, ((0, 0), (0, more))))
 
 
 class Requests:
@@ -137,7 +148,7 @@ class Requests:
     _own_index: ClassVar[dict[str, int]] = {}
 
     def __init__(
-        self, table: Table, rows: Ints, own: Sequence[NDArray[Any]] = ()
+        self, table: Table, rows: Ints, own: Sequence[NDArray[Any] | Packed] = ()
     ) -> None:
         self._table = table
         self._rows = rows
@@ -153,7 +164,7 @@ class Requests:
     def __getattr__(self, name: str) -> NDArray[Any]:
         own = self._own_index.get(name)
         if own is not None:
-            column: NDArray[Any] = self._own[own]
+            column: NDArray[Any] = unpacked(self._own[own])
         else:
             values = self._table.columns.get(name)
             if values is None:
@@ -162,13 +173,14 @@ class Requests:
                     + ", ".join(column.name for column in self.columns())
                 )
             column = values.take(self._rows)
-            column.setflags(write=False)
-        self.__dict__[name] = column
+            # By position, as a keyword takes as long as the gathering of 70 rows.
+            column.setflags(False)  # type: ignore[call-arg]
+        setattr(self, name, column)
         return column
 
     def parts(self) -> Parts:
         """The arrays that, with the table, make this view again on the other side."""
-        return (self._rows, *self._own)
+        return (self._rows, *map(unpacked, self._own))
 
     @classmethod
     def columns(cls) -> tuple[Column, ...]:
@@ -180,6 +192,12 @@ class Requests:
 def table_of(view: Requests) -> Table:
     """The table that a view shows rows of."""
     return view._table
+
+
+def told_of(view: Requests) -> tuple[bytes, Sequence[Packed]]:
+    """Rows and own columns of a view as plain values."""
+    own = view._own
+    return view._rows.tobytes(), [packed(array) for array in own] if own else ()
 
 
 class Waiting(Requests):
@@ -205,18 +223,6 @@ class Running(Requests):
     )
 
 
-class Columns:
-    """A small table given as one (n_columns, n) array: one attribute a column."""
-
-    def __init__(self, names: Sequence[Column], values: NDArray[Any]) -> None:
-        self._values = values
-        for column, row in zip(names, values, strict=True):
-            self.__dict__[column.name] = row
-
-    def __len__(self) -> int:
-        return int(self._values.shape[1])
-
-
 class _Facts(NamedTuple):
     constants: Floats
     classes: Floats
@@ -239,13 +245,17 @@ class Engine:
     """Scalars of one engine, its tenants and its service classes, as of now."""
 
     def __init__(
-        self, facts: EngineFacts, scalars: Floats | list[float], tenants: Ints
+        self,
+        facts: EngineFacts,
+        scalars: Floats | Sequence[float],
+        tenants: Ints | Packed,
     ) -> None:
         self.facts = facts
         self.tenant_counts = tenants
-        numbers: list[float] = (
-            scalars if isinstance(scalars, list) else scalars.tolist()
+        numbers: Sequence[float] = (
+            scalars.tolist() if isinstance(scalars, np.ndarray) else scalars
         )
+        self._numbers = numbers
         # Spelled out, as this is made for every question: ENGINE_SCALARS, in order,
         (
             self.now_s,
@@ -269,9 +279,9 @@ class Engine:
 
     def __getattr__(self, name: str) -> Columns:
         if name == "tenants":
-            table = Columns(TENANT_COLUMNS, self.tenant_counts)
+            table = Columns(_TENANT_NAMES, unpacked(self.tenant_counts))
         elif name == "classes":
-            table = Columns(CLASS_COLUMNS, self.facts.classes)
+            table = Columns(_CLASS_NAMES, self.facts.classes)
         else:
             columns = (*ENGINE_SCALARS, *ENGINE_CONSTANTS)
             known = ", ".join(column.name for column in columns)
@@ -283,8 +293,8 @@ class Engine:
 
     def parts(self) -> Parts:
         """The arrays that, with the facts, make this view again on the other side."""
-        return np.array(self.scalars()), self.tenant_counts
+        return np.array(self.scalars()), unpacked(self.tenant_counts)
 
-    def scalars(self) -> list[float]:
+    def scalars(self) -> Sequence[float]:
         """Plain numbers that follow ``ENGINE_SCALARS``."""
-        return list(_scalars(self))
+        return self._numbers

@@ -1,0 +1,73 @@
+"""What a zygote does once, so that none of its children has to: answer a few questions.
+
+Python adapts its code to what it meets, loads modules and fills caches when first used.
+A child that inherits all of this has fewer pages of memory to make its own, which is
+most of what it costs to start one. The policy here is ours, and nothing of it remains.
+"""
+
+import json
+import socket
+
+import numpy as np
+
+from evaluators import frames
+from evaluators.child import answer_all
+from evaluators.mirror import Teller
+from evaluators.problem import Hook
+from evaluators.views import (
+    ENGINE_CONSTANTS,
+    ENGINE_SCALARS,
+    TENANT_COLUMNS,
+    Engine,
+    EngineFacts,
+    Table,
+    Waiting,
+)
+
+TIMES = 40
+"""Questions; Python has adapted its code after about sixteen calls."""
+
+_ROWS = 3
+_ARGUMENTS = ("waiting", "engine")
+_RANK = Hook("rank", _ARGUMENTS, "keys", "a key for each row", "here")
+_POLICY = '''"""Shortest first, aged."""
+
+
+class Rehearsal:
+    rate = 400.0
+
+    def __init__(self):
+        self.asked = 0
+
+    def rank(self, waiting, engine):
+        self.asked += 1
+        return waiting.prompt_tokens - self.rate * (engine.now_s - waiting.arrived_s)
+'''
+
+
+def rehearse() -> None:
+    """Answer ``TIMES`` questions in this process, as a policy's process does."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        channel = frames.Channel(ours, frames.MAX_QUESTION_BYTES)
+        for _ in range(2):
+            _converse(channel, theirs)
+
+
+def _converse(channel: frames.Channel, theirs: socket.socket) -> None:
+    hook = {name: getattr(_RANK, name) for name in _RANK.__slots__}
+    start = {"source": _POLICY, "hooks": [hook], "manners": []}
+    channel.send(0, frames.START, json.dumps(start).encode())
+    teller, table = Teller(), Table(_ROWS)
+    facts = EngineFacts(np.ones(len(ENGINE_CONSTANTS)), np.ones((3, 1)))
+    tenants = np.zeros((len(TENANT_COLUMNS), 1), dtype=np.int64)
+    table.changed += range(_ROWS)
+    for time in range(TIMES):
+        table.changed.append(time % _ROWS)
+        engine = Engine(facts, [float(time)] * len(ENGINE_SCALARS), tenants)
+        waiting = Waiting(table, np.arange(_ROWS))
+        told = teller.told(_ARGUMENTS, (waiting, engine))
+        channel.send(time + 1, frames.FIRST_HOOK + 1, told)
+    answer_all(frames.Channel(theirs, frames.MAX_QUESTION_BYTES), TIMES + 1)
+    for _ in range(TIMES + 1):
+        assert channel.receive().kind == frames.ANSWER, "a rehearsal has no errors"
