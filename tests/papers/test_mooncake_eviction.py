@@ -10,8 +10,8 @@ counts kept through evictions or not. Just used blocks are worth almost infinite
 then, so that it is hardly more than LRU (5.4). What was found has a least age below
 which blocks are equally young, and does not say which; ``YOUNG_REQUESTS`` is therefore
 fitted. The row does not hang on its value: all four sizes are met by 340 to 500
-requests (100 to 150 s) added to the age; independent code also met them by ages of at
-least 60 to 200 s, with ties by recency.
+requests (100 to 150 s) added to the age; independent code also met the three smaller
+ones by ages of at least 60 to 200 s, with ties by recency.
 """
 
 import gzip
