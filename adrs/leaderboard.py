@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from adrs.archive import Archive, ArchiveError
 from adrs.intervals import Gain
+from adrs.isolation import STRICT
 from adrs.terminal import note
 from adrs.verdict import Contender, Verdict, read
 
@@ -36,24 +37,35 @@ class Row(NamedTuple):
     exams: str
     run: str
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether its policy was held by every layer; without, no rank."""
+        return self.isolation == STRICT
+
 
 def rows(runs: Path, problem: str) -> list[Row]:
     """Every policy that sat validation exams, the best first, exams by exams.
 
-    A policy that sat the same exams in several campaigns appears once. A journal that
+    A policy that sat the same exams in several campaigns appears once. What ran below
+    the strict isolation has no rank, 0, and follows the ranked. A journal that
     cannot be read is named on stderr and left out.
     """
     best: dict[tuple[str, str], Row] = {}
     for journal in sorted(runs.glob(f"*/{JOURNAL}")):
         verdict = _verdict(journal, problem)
         for row in _rows(verdict, journal.parent.name) if verdict else ():
-            best.setdefault((row.exams, row.candidate), row)
-    ranked = sorted(best.values(), key=lambda r: (r.exams, -r.validation, r.candidate))
+            known = best.setdefault((row.exams, row.candidate), row)
+            if row.is_strict > known.is_strict:
+                best[row.exams, row.candidate] = row
+    ranked = sorted(
+        best.values(),
+        key=lambda r: (r.exams, not r.is_strict, -r.validation, r.candidate),
+    )
     firsts: dict[str, int] = {}
     for place, row in enumerate(ranked):
         firsts.setdefault(row.exams, place)
     return [
-        row._replace(rank=place - firsts[row.exams] + 1)
+        row._replace(rank=place - firsts[row.exams] + 1) if row.is_strict else row
         for place, row in enumerate(ranked)
     ]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from adrs.archive import Archive
 from adrs.candidate import Candidate
+from adrs.isolation import STRICT
 from adrs.run_folder import CONFIG, JOURNAL, RunFolder, is_incidental
 from adrs.summary import diff, gains, root
 from adrs.tracking import Entry, Report
@@ -112,6 +113,7 @@ def _entries(
                 "arm": contender.arm,
                 "origin": made.origin,
                 "isolation": verdict.isolation,
+                "ranked": str(verdict.isolation == STRICT).lower(),
                 "calibration": verdict.calibration,
                 "exams": verdict.exams,
                 "gap_alarm": str(verdict.gap(contender).is_alarming).lower(),

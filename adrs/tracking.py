@@ -183,7 +183,8 @@ def _write(client: Any, experiment: str, report: Report) -> None:  # noqa: ANN40
             _write_entry(client, parent, report, entry, begun)
     if report.winner is not None:
         won = next(e for e in report.entries if e.candidate_id == report.winner)
-        _register(client, find("adrs.key", _key(report, won)), report, won)
+        if won.tags["ranked"] == "true":
+            _register(client, find("adrs.key", _key(report, won)), report, won)
     status = "KILLED" if report.winner is None else "FINISHED"
     client.set_terminated(parent.info.run_id, status)
 
@@ -237,7 +238,6 @@ def _write_entry(
         run_name=f"{entry.candidate_id[:8]} {entry.name}"[:120],
         tags={
             **entry.tags,
-            "ranked": "true",
             "adrs.campaign_id.of": report.campaign_id,
             "adrs.candidate_id": entry.candidate_id,
             "adrs.key": _key(report, entry),

@@ -160,8 +160,8 @@ def everything_here():
     probed.cache_clear()
     exams = [exam(), exam(30)]
     alone = in_process(PROBLEM, HONEST, exams).outcomes
-    got = tuple(sandbox.evaluate(PROBLEM, HONEST, one, LIMITS) for one in exams)
-    return refusal(), got == alone
+    got = [sandbox.evaluate(PROBLEM, HONEST, one, LIMITS) for one in exams]
+    return refusal(), [one.score for one in got] == [one.score for one in alone]
 
 
 @pytest.mark.slow

@@ -22,8 +22,10 @@ def contender(name, arm, score):
     )
 
 
-def journal(runs, name, *contenders, problem="scheduling", exams="these"):
-    found = Verdict(contenders, (0.8, 1.2), exams, "rlimits", "h100 (fitted)")
+def journal(
+    runs, name, *contenders, problem="scheduling", exams="these", isolation="strict"
+):
+    found = Verdict(contenders, (0.8, 1.2), exams, isolation, "h100 (fitted)")
     (runs / name).mkdir(parents=True)
     with Archive.open(runs / name / JOURNAL, Header(problem, 0, name)) as archive:
         archive.append(Event("verdict", 1, found.facts()))
@@ -41,6 +43,32 @@ def test_policies_of_all_runs_are_ranked_together_and_shown_once(tmp_path):
         (2, "b", "one"),
         (3, "a", "one"),
     ]
+
+
+def test_what_ran_below_strict_isolation_is_shown_last_and_never_ranked(tmp_path):
+    journal(tmp_path, "one", SEED, contender("c", "evolved", 0.9), isolation="partial")
+    journal(tmp_path, "two", SEED, BETTER)
+    found = rows(tmp_path, "scheduling")
+    assert [(r.rank, r.candidate[0]) for r in found] == [(1, "b"), (2, "a"), (0, "c")]
+
+
+def test_a_strict_result_of_a_policy_stands_for_its_weaker_ones(tmp_path):
+    journal(tmp_path, "one", SEED, BETTER, isolation="rlimits")
+    journal(tmp_path, "two", SEED)
+    found = rows(tmp_path, "scheduling")
+    assert [(r.rank, r.candidate[0]) for r in found] == [(1, "a"), (0, "b")]
+
+
+def test_what_has_no_rank_is_red_on_a_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    journal(tmp_path / "runs", "one", SEED, isolation="partial")
+    journal(tmp_path / "runs", "two", BETTER, contender("d", "seed", 0.1))
+    for is_terminal in (True, False):
+        monkeypatch.setattr("sys.stdout.isatty", lambda shown=is_terminal: shown)
+        main(["leaderboard"])
+        lines = capsys.readouterr().out.splitlines()
+        coloured = [line for line in lines if "\x1b[31m" in line]
+        assert [" partial " in line for line in coloured] == [True] * is_terminal
 
 
 def test_a_row_says_validation_gap_and_gain_with_its_interval(tmp_path):
@@ -102,7 +130,7 @@ def test_the_command_prints_a_table_and_the_same_as_json(tmp_path, monkeypatch, 
     journal(tmp_path / "runs", "one", SEED, BETTER)
     assert main(["leaderboard"]) == 0
     text = capsys.readouterr().out
-    for head in ("train", "validation", "gap", "bound ratio", "isolation", "rlimits"):
+    for head in ("train", "validation", "gap", "bound ratio", "isolation", "strict"):
         assert head in text
     assert main(["leaderboard", "format=json"]) == 0
     facts = json.loads(capsys.readouterr().out)

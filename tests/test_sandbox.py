@@ -146,7 +146,9 @@ def untouched():
 def test_a_policy_scores_the_same_with_and_without_isolation(source):
     large = exam(rows=100)
     alone = in_process(PROBLEM, source, [EXAM, large]).outcomes
-    assert (judged(source), judged(source, on=large)) == alone
+    isolated = judged(source), judged(source, on=large)
+    # Only what crossed to a process is logged.
+    assert tuple(replace(outcome, decisions="") for outcome in isolated) == alone
     assert all(outcome.score > 0 for outcome in alone)
 
 

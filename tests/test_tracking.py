@@ -24,7 +24,7 @@ def entry(id_, arm, validation):
     return Entry(
         candidate_id=id_,
         name=f"idea of {id_[0]}",
-        tags={"arm": arm, "isolation": "rlimits", "exams": "these"},
+        tags={"arm": arm, "ranked": "true", "exams": "these"},
         metrics={"validation": validation, "train": validation + 0.1234567891},
         files={"policy.py": f"class {id_[0].upper()}:\n    pass\n"},
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from adrs import browse, leaderboard
 from adrs.leaderboard import Row
 from adrs.settings import Settings
-from adrs.terminal import say
+from adrs.terminal import red, say
 from evaluators.problems import load
 
 HEAD = (
@@ -46,17 +46,21 @@ def run(settings: Settings) -> int:
 
 
 def _table(rows: list[Row]) -> str:
-    """Markdown, so that it can be pasted as it is."""
+    """Markdown, so that it can be pasted as it is; what has no rank is red."""
     lines = [HEAD, *map(_cells, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
     lines.insert(1, tuple("-" * width for width in widths))
     padded = (map(str.ljust, line, widths) for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+    written = [f"| {' | '.join(line)} |" for line in padded]
+    for number, row in enumerate(rows, start=2):
+        if not row.is_strict:
+            written[number] = red(written[number])
+    return "\n".join(written)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (
-        str(row.rank),
+        str(row.rank or "-"),
         row.candidate[:8],
         row.arm,
         f"{row.train:.4f}",
