@@ -217,12 +217,11 @@ def test_two_runs_draw_validations_that_nothing_in_their_folders_but_the_secret_
 ):
     monkeypatch.chdir(tmp_path)
     few = ("budget.evaluations=1", "contenders=1", "problem.validation_seeds=2")
-    for words in (("run=a",), ("run=b",), ("run=c", "secret=runs/a/secret")):
-        assert main(["evolve", *SMALL, *few, "secret=null", *words]) == 0
-    sat = [json.loads(journal(tmp_path, run).splitlines()[-1]) for run in "abc"]
+    for name in "ab":
+        assert main(["evolve", *SMALL, *few, "secret=null", f"run={name}"]) == 0
+    sat = [json.loads(journal(tmp_path, run).splitlines()[-1]) for run in "ab"]
     names = [event["facts"]["exams"] for event in sat]
-    assert names[0] == names[2] != names[1]
-    assert journal(tmp_path, "a") == journal(tmp_path, "c")
+    assert names[0] != names[1]
     secret = (tmp_path / "runs/a/secret").read_bytes().strip()
     told = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "secret"]
     assert len(told) > 8

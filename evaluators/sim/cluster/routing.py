@@ -83,11 +83,13 @@ class RoutingPolicy:
     def targets(self, request: Request, replicas: Replicas) -> Route:
         """Where the request goes; the first is healthy and takes prompts."""
         assert self.route is not None
+        # Taken before a policy in this process can write over what it is shown.
+        healthy, role = replicas.healthy.tolist(), replicas.role.tolist()
         answer = self._call(self.route, request, replicas)
-        route = checked_route(answer, len(replicas))
+        route = checked_route(answer, len(healthy))
         first = route.targets[0]
-        if not replicas.healthy[first] or replicas.role[first] == 2:
-            why = "is down" if not replicas.healthy[first] else "computes no prompts"
+        if not healthy[first] or role[first] == 2:
+            why = "is down" if not healthy[first] else "computes no prompts"
             raise PolicyError("decision", f"route chose replica {first}, which {why}")
         return route
 
