@@ -6,6 +6,7 @@ say that Landlock or seccomp ("partial") or both ("rlimits") do not hold here.
 """
 
 import functools
+import logging
 import os
 import signal
 import socket
@@ -30,6 +31,7 @@ OPTIONAL_LAYERS = ("landlock", "seccomp")
 BASE = tuple(layer for layer in LAYERS if layer not in OPTIONAL_LAYERS)
 """Without these nothing runs."""
 
+_log = logging.getLogger(__name__)
 _LIMITS = Limits(cpu_s=10, wall_s=60, memory_bytes=1 << 28)
 _GRACE_S = 10.0
 _SOURCE = "class Probe:\n    def probe(self):\n        return 1\n"
@@ -89,9 +91,11 @@ def in_force(least: str) -> Report:
         raise ValueError(f"isolation is {least!r}; expected one of {', '.join(LEVELS)}")
     report = probed()
     level = report.level
-    if level is not None and LEVELS.index(level) <= LEVELS.index(least):
-        return report
     gaps = "; ".join(f"{layer} ({why})" for layer, why in report.missing.items())
+    if level is not None and LEVELS.index(level) <= LEVELS.index(least):
+        if level != STRICT:
+            _log.warning("isolation is only %s: no %s; nothing will rank", level, gaps)
+        return report
     way_out = (
         "nothing weaker may run"
         if level is None

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from adrs import sandbox
 from evaluators import kernel, seccomp
 from evaluators.seccomp import ALLOW, ANY_BIT, EQUAL, ERRNO, LOAD, RETURN, Line
 
@@ -132,6 +133,8 @@ def _mount(what, where, kind, flags):
 
 def in_fork(function, *before):
     """What ``function`` gives in a fork, through JSON, after each of ``before``."""
+    # Two processes cannot share a zygote.
+    sandbox.close_zygote()
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:

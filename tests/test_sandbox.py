@@ -16,6 +16,7 @@ from adrs.sandbox import Limits
 from adrs.zygote import ENVIRONMENT, Zygote
 from evaluators.confine import LAYERS
 from evaluators.evaluation import Failure, PolicyError
+from evaluators.load import IMPORTS
 from evaluators.manners import Manner
 from evaluators.problem import Hook
 from evaluators.problems.scheduling import MANNERS
@@ -32,7 +33,7 @@ from evaluators.views_replicas import (
 from tests.attacks.broken import NONSENSE, TEACHABLE
 from tests.attacks.forge import LIES
 from tests.attacks.resources import ENDS, FLOODS, HANGS
-from tests.attacks.table import OS, SPIN, hook
+from tests.attacks.table import ANSWER, OS, SPIN, hook
 from tests.sandbox_problem import FACTS, HONEST, PROBLEM, exam
 
 LIMITS = Limits(cpu_s=0.3, wall_s=6, memory_bytes=1 << 26)
@@ -349,6 +350,42 @@ def test_memory_is_counted_on_top_of_what_python_takes():
 def test_failures_read_the_same_every_time():
     raises = hook("raise ValueError(object())")
     assert judged(raises) == judged(raises)
+
+
+def test_what_a_policy_may_import_is_there_though_no_file_can_be_read():
+    uses = hook(
+        "print('seen', waiting, 1 / 3)",
+        "import statistics, numpy.ma, numpy.random, collections.abc",
+        "from typing import get_type_hints",
+        "draws = np.random.default_rng(0).normal(size=9), np.random.rand()",
+        "np.linalg.svd(np.ones((90, 90)) @ np.ones((90, 90))), np.fft.fft(np.ones(9))",
+        "np.polynomial.Polynomial([1, 2])(3), np.ma.masked_less(np.ones(3), 2).sum()",
+        "np.ones(1) / np.zeros(1), np.char.upper(['a']), str(np.ones(3))",
+        "np.lib.stride_tricks.sliding_window_view(np.ones(9), 3), np.rec.array([1])",
+        "statistics.NormalDist().inv_cdf(0.3), 'é'.encode('latin-1')",
+        "return waiting.id",
+        head="\n".join(f"import {name}" for name in IMPORTS[:-1]),
+    )
+    assert judged(uses).failure is None
+
+
+def test_what_is_not_there_is_an_honest_import_error():
+    failure = judged(hook("import numpy.f2py")).failure
+    assert failure.kind == "exception"
+    assert "ModuleNotFoundError: No module named 'numpy.f2py'" in failure.message
+
+
+def test_a_policy_has_one_thread_even_while_numpy_works(connected, process):
+    policy = connected(hook("np.ones((300, 300)) @ np.ones((300, 300))", ANSWER))
+    table = table_of(3)
+    engine = Engine(FACTS, np.zeros(7), np.zeros((4, 3), dtype=np.int64))
+    policy.admit_key(Waiting(table, np.arange(3)), engine)
+    assert len(os.listdir(f"/proc/{process[1].id}/task")) == 1
+
+
+def test_unseeded_draws_are_the_same_each_time():
+    draws = hook("return np.random.rand(len(waiting))")
+    assert judged(draws) == judged(draws)
 
 
 def test_each_scenario_has_a_process_that_has_seen_no_other():
