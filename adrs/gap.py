@@ -48,9 +48,6 @@ def gap(train: Gains, fresh: Gains, tried: int) -> Gap:
     approximation with ties: exams of a load are drawn alike on both sides, so nothing
     is assumed of how gains are distributed. Loads that one side lacks say nothing.
     """
-    means = (
-        float(np.mean(side.values)) if side.values else 0.0 for side in (train, fresh)
-    )
     excess = variance = 0.0
     for regime in sorted(set(train.regimes) & set(fresh.regimes)):
         own, other = _at(train, regime), _at(fresh, regime)
@@ -59,12 +56,17 @@ def gap(train: Gains, fresh: Gains, tried: int) -> Gap:
         excess += weight * found[0]
         variance += weight**2 * found[1]
     chance = 1.0 if variance <= 0 else NormalDist().cdf(-excess / variance**0.5)
-    return Gap(*means, chance, tried)
+    return Gap(_mean(train), _mean(fresh), chance, tried)
+
+
+def _mean(side: Gains) -> float:
+    return float(np.mean(side.values)) if side.values else 0.0
 
 
 def _at(side: Gains, regime: float) -> Floats:
     values = np.asarray(side.values, dtype=np.float64)
-    return values[np.asarray(side.regimes) == regime]
+    found: Floats = values[np.asarray(side.regimes) == regime]
+    return found
 
 
 def _rank_sum(own: Floats, other: Floats) -> tuple[float, float]:

@@ -75,7 +75,8 @@ def gains_by(
 ) -> dict[float, Gain]:
     """The gain within each stratum, in ascending order of strata.
 
-    All intervals hold together 95 % of the time (Bonferroni).
+    All intervals hold together 95 % of the time (Bonferroni), by Student's t: so far out
+    a bootstrap of six pairs has no tail. A single pair says nothing: [-1, 1].
     """
     found = {}
     kinds = sorted(set(strata))
@@ -83,7 +84,7 @@ def gains_by(
     for kind in kinds:
         at = [i for i, stratum in enumerate(strata) if stratum == kind]
         pairs = [own[i] for i in at], [other[i] for i in at], [kind] * len(at)
-        found[kind] = gain(*pairs, coverage)
+        found[kind] = student_gain(*pairs, coverage)
     return found
 
 
@@ -93,11 +94,10 @@ def student_gain(
     strata: Sequence[float],
     coverage: float = COVERAGE,
 ) -> Gain:
-    """As ``gain``, but by Student's t: 0.3 ms instead of 3, for decisions by the way.
-
-    Two pairs at least.
-    """
+    """As ``gain``, but by Student's t: 0.3 ms instead of 3."""
     difference = np.asarray(own, dtype=np.float64) - np.asarray(other)
+    if len(difference) == 1:
+        return Gain(float(difference[0]), -1.0, 1.0)
     found = spread(difference, _kinds(strata))
     half = student(found.freedom, coverage) * found.variance**0.5
     mean = float(difference.mean())

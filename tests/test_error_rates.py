@@ -66,15 +66,18 @@ def test_a_null_campaign_of_fifty_variants_rarely_claims_a_gain(salted):
 @pytest.mark.parametrize("problem", PAIRS)
 def test_the_rates_of_a_problem(problem, tmp_path):
     sources = [seed(problem, name) for name in PAIRS[problem]]
-    scores = scored(problem, sources, 40, tmp_path)
+    scores = scored(problem, sources, 30, tmp_path)
     itself = self_wins(scores, 12)
     veto, miss = (rate(scores, SEEDS_NEEDED) for rate in (false_vetoes, missed))
+    equal = found(scores, SEEDS_NEEDED, 0.0)
     gains = {n: found(scores, n, 0.01) for n in (3, 4, SEEDS_NEEDED, 8, 12)}
     print(
-        f"\n{problem}: better than itself {itself:.1%}, an equal vetoed {veto:.1%}, "
+        f"\n{problem}: better than itself {itself:.1%}, an equal called better "
+        f"{equal:.1%}, worse at a load {veto:.1%}, "
         f"interval misses {miss:.1%}, 1 % found with "
         + ", ".join(f"{n} seeds {share:.0%}" for n, share in gains.items())
     )
     assert itself <= 0.05
+    assert equal <= 0.05
     assert veto <= 0.05
     assert miss <= 0.1

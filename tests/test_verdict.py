@@ -44,7 +44,7 @@ def test_the_best_of_each_arm_is_found_and_the_earlier_of_equals():
 
 def test_better_means_surely_better_in_all_and_nowhere_surely_worse():
     both = contender("both", "evolved", 0.6, (0.6, 0.61, 0.7, 0.72))
-    trade = contender("trade", "evolved", 0.6, (0.4, 0.41, 0.95, 0.94))
+    trade = contender("trade", "evolved", 0.6, (0.4, 0.4001, 0.95, 0.94))
     unsure = contender("unsure", "evolved", 0.6, (0.9, 0.4, 0.9, 0.4))
     better = [verdict().compare(c, SEED).is_better for c in (both, trade, unsure)]
     assert better == [True, False, False]
