@@ -64,7 +64,7 @@ def test_where_replicas_do_not_serve_apart_the_search_is_refused(exam):
 
 @pytest.mark.slow
 def test_much_of_the_gap_between_the_best_seed_and_the_bound_can_be_had(tmp_path):
-    """Default train exams, 500 assignments each: a fifth of what the best router misses.
+    """Default train exams, 500 assignments each: a fifth of the gap and more.
 
     Each exam starts from the seed that is best on it, so that it is a reference for
     all of them.
