@@ -97,7 +97,7 @@ OWN_SLO = "engine.classes.ttft_s[view.slo_class]"
 PREFILL = Number("prefill_s_per_token", 2e-5, 5e-4, "seconds to prefill a token")
 QUEUED = "(view.queued_tokens + view.sent_tokens)"
 MISSED = "(request.prompt_tokens - view.cached_tokens)"
-CROWDING = Number("crowding", 0.3, 3.0, "delay from a queued token, against our own")
+CROWDING = Number("crowding", 0.03, 3.0, "delay from a queued token, against our own")
 
 ADMISSIONS = (
     Template(
