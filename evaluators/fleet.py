@@ -59,8 +59,8 @@ class Fleet:
     it. ``probe_s`` is the round trip of a probe that is rejected. ``rule`` routes where
     no policy does. ``kv_bytes`` is the KV memory of a token; ``wire`` says how long a
     copy takes from one replica to another, each of which sends one at a time and
-    receives one at a time. Without ``wire`` nothing moves. ``contiguous`` says that a request's KV travels in one
-    piece, and not block by block.
+    receives one at a time. Without ``wire`` nothing moves. ``contiguous`` says that a
+    request's KV travels in one piece, and not block by block.
     """
 
     members: tuple[Member, ...]

@@ -239,9 +239,9 @@ class PrefixCache:
         unfilled = -(-tokens // self.block_tokens) - len(held)
         self.unfilled += unfilled
         self.free += len(freed) + unfilled
-        self.let_go(row, tokens, freed, now_ps)
+        self._let_go(row, tokens, freed, now_ps)
 
-    def let_go(self, row: int, tokens: int, blocks: list[int], now_ps: int) -> None:
+    def _let_go(self, row: int, tokens: int, blocks: list[int], now_ps: int) -> None:
         """Blocks came free as a request left with so many tokens computed."""
 
     def held(self, row: int) -> list[int]:

@@ -95,9 +95,9 @@ class ValuedCache(PrefixCache):
             if self._parked:
                 self._unpark(contents[depth])
 
-    def let_go(self, row: int, tokens: int, blocks: list[int], now_ps: int) -> None:
+    def _let_go(self, row: int, tokens: int, blocks: list[int], now_ps: int) -> None:
         """Value what came free at the next eviction."""
-        super().let_go(row, tokens, blocks, now_ps)
+        super()._let_go(row, tokens, blocks, now_ps)
         self.evictor.owners.leave(row, tokens)
         new = [block for block in blocks if self._is_new[block]]
         for block in new:
