@@ -100,6 +100,18 @@ def test_numbers_are_rounded_for_the_table(client, runs):
     assert runs_of(client, runs)[0].data.metrics["train"] == 0.623457
 
 
+def test_what_ran_below_strict_isolation_is_neither_ranked_nor_champion(client, runs):
+    weaker = [
+        replace(one, tags={**one.tags, "ranked": "false"})
+        for one in report(runs).entries
+    ]
+    tracker = Tracker(runs)
+    tracker.report(report(runs, campaign_id="weaker", entries=tuple(weaker)))
+    assert len(runs_of(client, runs, "tags.ranked = 'true'")) == 2
+    found = client.get_model_version_by_alias("adrs.scheduling", "champion")
+    assert found.tags["ranked"] == "true"
+
+
 def test_the_winner_is_the_champion_and_its_policy_can_be_had(client, runs):
     version = client.get_model_version_by_alias("adrs.scheduling", "champion")
     assert version.tags["candidate"] == ELITE
