@@ -75,8 +75,8 @@ def gains_by(
 ) -> dict[float, Gain]:
     """The gain within each stratum, in ascending order of strata.
 
-    All intervals hold together 95 % of the time (Bonferroni), by Student's t: so far out
-    a bootstrap of six pairs has no tail. A single pair says nothing: [-1, 1].
+    All intervals hold together 95 % of the time (Bonferroni), by Student's t: a
+    bootstrap of six pairs has no tail so far out. A single pair says nothing: [-1, 1].
     """
     found = {}
     kinds = sorted(set(strata))
