@@ -179,6 +179,7 @@ def test_a_container_without_namespaces_is_isolated_as_strictly(who):
     assert found == ["strict", True]
 
 
+@pytest.mark.slow
 def test_the_doctor_shows_each_layer_and_fails_without_one(tmp_path, monkeypatch):
     from adrs.commands import doctor
 

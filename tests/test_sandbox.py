@@ -33,7 +33,7 @@ from evaluators.views_replicas import (
 from tests.attacks.broken import NONSENSE, TEACHABLE
 from tests.attacks.forge import LIES
 from tests.attacks.resources import ENDS, FLOODS, HANGS
-from tests.attacks.table import ANSWER, OS, SPIN, hook
+from tests.attacks.table import ANSWER, OS, hook
 from tests.sandbox_problem import FACTS, HONEST, PROBLEM, exam
 
 LIMITS = Limits(cpu_s=0.3, wall_s=6, memory_bytes=1 << 26)
@@ -452,9 +452,3 @@ def test_a_zygote_takes_all_of_its_processes_along():
 def test_a_limit_that_is_not_above_0_is_refused_by_name(limit):
     with pytest.raises(ValueError, match=f"{limit} is 0"):
         replace(LIMITS, **{limit: 0})
-
-
-def test_a_policy_that_kills_its_zygote_each_time_is_failed_for_it():
-    kills = hook(OS, "os.kill(os.getppid(), 9)", SPIN)
-    failure = judged(kills, layers=BASE).failure
-    assert failure == Failure("crash", "the process above it died, 3 times in a row")
