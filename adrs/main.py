@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from adrs.commands import verbs
+from adrs.interruption import INTERRUPTED
 from adrs.terminal import note, say
 
 USAGE = "usage: adrs VERB [WORD] [key=value ...] [-m]"
 OURS = ("adrs", "evaluators")
-INTERRUPTED = 130
 
 
 class Command(Protocol):

@@ -13,32 +13,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from adrs.nulls import COMPANIONS, kind_of_null
 from adrs.resources import folder
 from evaluators.problems import names
 
 MISSING = "???"
-KINDS_OF_NULL: Mapping[str, type] = {
-    "run": str,
-    "secret": str,
-    "workers": int,
-    "data": str,
-    "trace": str,
-    "plot": str,
-    "problem.fleet.wire": str,
-    "budget.evaluations": int,
-    "budget.tokens": int,
-    "budget.usd": float,
-    "budget.seconds": float,
-    "llm.base_url": str,
-    "llm.path": str,
-    "llm.temperature": float,
-    "llm.usd_per_million_prompt_tokens": float,
-    "llm.usd_per_million_completion_tokens": float,
-    "workload.data": str,
-}
-"""What a key may be whose default, null or a reference, does not tell."""
-COMPANIONS = "companions"
-"""Section that has a key for each problem."""
 LEAST = {"workers": 1, "contenders": 1}
 
 
@@ -247,11 +226,6 @@ def _assign(values: dict[str, Any], wanted: Wanted) -> None:
     if "${" in wanted.text:
         raise SettingsError(f"{key} is {wanted.text}; expected a value, no reference")
     section[name] = _as(section[name], wanted)
-
-
-def kind_of_null(key: str) -> type | None:
-    """What a key may be besides null; None where nothing says so."""
-    return str if key.startswith(f"{COMPANIONS}.") else KINDS_OF_NULL.get(key)
 
 
 def _as(default: object, wanted: Wanted) -> object:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from adrs.commands import verbs
+from adrs.nulls import kind_of_null
 from adrs.resources import folder
 from adrs.settings import (
     Arguments,
@@ -14,7 +15,6 @@ from adrs.settings import (
     defaults,
     groups,
     jobs,
-    kind_of_null,
     settings,
 )
 from evaluators.problems import load, names

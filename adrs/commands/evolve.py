@@ -1,14 +1,10 @@
 """Evolve policies, beat the best baseline, and say by how much."""
 
 import importlib
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple, cast
 
 from adrs import hints, rerun, secret, summary
@@ -19,6 +15,7 @@ from adrs.campaign import Campaign, Search
 from adrs.candidate import Candidate
 from adrs.exams import Sitting, check, exams, sitting
 from adrs.guard import Guarded
+from adrs.interruption import INTERRUPTED, interruptible
 from adrs.llm import recorded
 from adrs.llm.model import Model, ModelUnavailableError
 from adrs.pool import Pool, cores
@@ -47,7 +44,6 @@ from evaluators import confine
 from evaluators.problem import Exam, Problem
 
 RUNS = Path("runs")
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +70,7 @@ def run(settings: Settings) -> int:
     _check_limits(settings.budget)
     folder = claim(RUNS, settings.plain(), settings.problem.name)
     header = Header(settings.problem.name, settings.seed, folder.search_digest)
-    with _interruptible(), Archive.open(folder.path / JOURNAL, header) as archive:
+    with interruptible(), Archive.open(folder.path / JOURNAL, header) as archive:
         note(_opening(folder, archive))
         try:
             return _evolve(settings, folder, archive)
@@ -284,20 +280,3 @@ def _opening(folder: RunFolder, archive: Archive) -> str:
     if folder.is_resumed:
         return f"resuming run {folder.name} after {len(archive.rows)} trials"
     return f"run {folder.name}, kept in {folder.path}"
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """The first Ctrl-C stops once answers already paid for are in; a second at once."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-        note("\nstopping when the questions in flight are answered; Ctrl-C: at once")
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
