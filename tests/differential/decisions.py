@@ -12,6 +12,7 @@ from evaluators.sim.engine import FastEngine
 from evaluators.sim.hooks import Policy
 from evaluators.sim.plain.engine import PlainEngine
 from evaluators.sim.run import Decision, Run
+from tests.sim.cached import Late
 
 FIELDS = (
     "at_ps",
@@ -30,30 +31,13 @@ Steps = list[dict[str, Any]]
 
 
 class WatchedCache(PlainCache):
-    """The plain cache, noting what it evicts.
-
-    Unless it ``finds_early``, blocks of an output are found when their request leaves,
-    which is wrong.
-    """
-
-    finds_early = True
+    """The plain cache, noting what it evicts."""
 
     def __init__(self, scenario: Scenario, eviction: object) -> None:
         trace, evictor = scenario.trace, Evictor(eviction, Owners(scenario))
         super().__init__(scenario.deployment, trace.prefixes, len(trace), evictor)
+        self.scenario = scenario
         self.evicted: list[int] = []
-        self._prompt_tokens = trace.prompt_tokens.tolist()
-        self._leaves = False
-
-    def fill(self, row: int, tokens: int, now_ps: int) -> None:
-        is_prompt = tokens <= self._prompt_tokens[row]
-        if self.finds_early or is_prompt or self._leaves:
-            super().fill(row, tokens, now_ps)
-
-    def release(self, row: int, tokens: int, now_ps: int) -> None:
-        self._leaves = True
-        super().release(row, tokens, now_ps)
-        self._leaves = False
 
     def _victim(self, now_ps: int) -> Block:
         block = super()._victim(now_ps)
@@ -62,12 +46,22 @@ class WatchedCache(PlainCache):
         return block
 
 
+class LateCache(Late, WatchedCache):
+    """The same where outputs are found only when their request has left."""
+
+
 class Watched(PlainEngine):
     """The plain engine, noting its decisions of each step as the driver does."""
 
-    def __init__(self, scenario: Scenario, policy: object, eviction: object) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        policy: object,
+        eviction: object,
+        cache: type[WatchedCache] = WatchedCache,
+    ) -> None:
         caches = scenario.deployment.prefix_caching
-        self.watched = WatchedCache(scenario, eviction) if caches else None
+        self.watched = cache(scenario, eviction) if caches else None
         super().__init__(scenario, Policy(policy), cache=self.watched)
         self.noted: Steps = []
         self._n_decisions = 0
@@ -95,13 +89,10 @@ def ours(
     scenario: Scenario,
     policy: object,
     eviction: object = None,
-    *,
-    finds_early: bool = True,
+    cache: type[WatchedCache] = WatchedCache,
 ) -> Steps:
     """Decisions of our plain engine."""
-    engine = Watched(scenario, policy, eviction)
-    if engine.watched:
-        engine.watched.finds_early = finds_early
+    engine = Watched(scenario, policy, eviction, cache)
     engine.serve(Arrivals(scenario))
     return engine.noted
 

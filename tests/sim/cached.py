@@ -85,6 +85,30 @@ def traced(rng, tokens, prefixes):
     )
 
 
+class Late:
+    """Wrong for a plain cache: outputs are found when their request has left."""
+
+    is_leaving = False
+
+    def fill(self, row, tokens, now_ps):
+        trace = self.scenario.trace
+        if self.is_leaving or tokens <= trace.prompt_tokens[row]:
+            super().fill(row, tokens, now_ps)
+
+    def release(self, row, tokens, now_ps):
+        self.is_leaving = True
+        super().release(row, tokens, now_ps)
+        self.is_leaving = False
+
+
+class LateCache(Late, PlainCache):
+    """A plain cache that is wrong in that way."""
+
+    def __init__(self, scenario):
+        trace, self.scenario = scenario.trace, scenario
+        super().__init__(scenario.deployment, trace.prefixes, len(trace))
+
+
 class Driver:
     """Plays the steps of a case; what cannot be done is left out."""
 

@@ -9,14 +9,15 @@ from evaluators.fleet import Fleet, Loss, Member
 from evaluators.scenario import Scenario
 from evaluators.workloads.prefixes import Sessions
 from evaluators.workloads.trace import PS_PER_S
-from tests.sim.fuzzed import fuzzed_scenario, fuzzed_step_time, with_prefixes
+from tests.sim.fuzzed import echoing, fuzzed_scenario, fuzzed_step_time, with_prefixes
 
 
 def fuzzed_fleet(seed: int) -> Scenario:
     """A fuzzed scenario that one to four replicas serve, some of which are lost."""
     rng = np.random.default_rng((seed, 11))
-    scenario = fuzzed_scenario(seed)
-    if rng.random() < 0.4:
+    echoes = seed % 6 == 5
+    scenario = echoing(seed) if echoes else fuzzed_scenario(seed)
+    if rng.random() < 0.4 and not echoes:
         scenario = with_prefixes(scenario, seed)
     if rng.random() < 0.4:
         scenario = with_sessions(scenario, rng)

@@ -82,6 +82,58 @@ def with_prefixes(scenario: Scenario, seed: int) -> Scenario:
     )
 
 
+def echoing(seed: int) -> Scenario:
+    """A scenario of up to 15 requests that continue and repeat each other's outputs.
+
+    Most come while what they continue is still being generated, into memory for one to
+    three of them, and their prompts are short beside their outputs.
+    """
+    rng = np.random.default_rng((seed, 6))
+    n, size = int(rng.integers(3, 16)), int(rng.choice([1, 2, 2, 4]))
+    prompt = rng.integers(1, 12, n)
+    output = rng.integers(1, int(rng.choice([20, 60])), n)
+    arrived = np.sort(rng.integers(0, int(rng.choice([1, 2000, 9000])), n))
+    tenant, slo_class = rng.integers(0, 3, n), rng.integers(0, 2, n)
+    chains = _echoes((prompt + output) // size, size, rng)
+    longest = int((prompt + output).max()) // size + 1
+    return Scenario(
+        f"echoing/{seed}",
+        "train",
+        1.0,
+        Trace(arrived, prompt, output, output, tenant, slo_class, chains),
+        Deployment(
+            "fuzzed",
+            int(longest * rng.uniform(1, 2.5)) + 1,
+            size,
+            int(rng.integers(2, 9)),
+            int(rng.choice([3, 5, 9, 40])),
+            bool(rng.random() < 0.5),
+            prefix_caching=True,
+        ),
+        fuzzed_step_time(rng),
+        CLASSES,
+        "made up for tests",
+        0.1,
+    )
+
+
+def _echoes(blocks: np.ndarray, size: int, rng: np.random.Generator) -> Prefixes:
+    """Chains that begin as an earlier one, and of half as many blocks at least."""
+    chains: list[list[int]] = []
+    fresh, faithful = 0, rng.uniform(0.5, 1)
+    for row, whole in enumerate(blocks.tolist()):
+        most = int(rng.integers(whole // 2, whole + 1))
+        earlier = chains[int(rng.integers(row))] if row and rng.random() < 0.9 else []
+        same = most if rng.random() < faithful else int(rng.integers(most + 1))
+        chain = earlier[:same]
+        new = most - len(chain)
+        chains.append([*chain, *range(fresh, fresh + new)])
+        fresh += new
+    offsets = np.cumsum([0, *map(len, chains)])
+    ids = np.array([i for chain in chains for i in chain], dtype=np.int64)
+    return Prefixes(size, offsets, ids)
+
+
 def fuzzed_step_time(rng: np.random.Generator) -> StepTime:
     """Coefficients of a few picoseconds, so that ties are common."""
     tokens = np.cumsum(rng.integers(0, 5, int(rng.integers(1, 6))))

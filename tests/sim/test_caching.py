@@ -3,13 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from evaluators.sim.engine import simulate
+from evaluators.sim.arrivals import Arrivals
+from evaluators.sim.engine import FastEngine, kv_cache, simulate
+from evaluators.sim.hooks import Policy
 from evaluators.sim.laws import check
-from evaluators.sim.plain.engine import simulate_plainly
+from evaluators.sim.plain.engine import PlainEngine, simulate_plainly
 from evaluators.workloads.prefixes import Prefixes
 from tests.sim.builders import served
-from tests.sim.fuzzed import fuzzed_policy, fuzzed_scenario, with_prefixes
+from tests.sim.cached import LateCache
+from tests.sim.fuzzed import echoing, fuzzed_policy, fuzzed_scenario, with_prefixes
 from tests.sim.test_advance import in_sessions
 from tests.sim.test_engine import differences, ended
 
@@ -30,6 +34,67 @@ def test_the_engines_agree_with_a_cache():
         preemptions += int((fast.preemptions * (fast.hit_tokens > 0)).sum())
     assert hits > 4_000
     assert preemptions > 40
+
+
+RARE = (175, 2949, 5313)
+"""Seeds of which one waits for an output, or for copies, or one is paused, in turn."""
+RARE_EVICTIONS = (317, 506, 551)
+"""Seeds of which a policy sees that decoding has just continued a block."""
+
+
+def in_python(scenario, policy, eviction=None):
+    """What the fast engine makes of a scenario, whoever else could serve it."""
+    cache = kv_cache(scenario, eviction)
+    engine = FastEngine(scenario, Policy(policy), cache=cache)
+    engine.serve(Arrivals(scenario))
+    return engine.result()
+
+
+def found_late(scenario, policy):
+    """What it would be, were outputs found only when their request has left."""
+    engine = PlainEngine(scenario, Policy(policy), cache=LateCache(scenario))
+    engine.serve(Arrivals(scenario))
+    return engine.result()
+
+
+def both(seed, *, evicts):
+    """What both engines make of outputs in flight, the plain one last."""
+    scenario, policy = echoing(seed), fuzzed_policy(seed) if seed % 2 else object
+    radix = replace(scenario.deployment, parents_outlive_children=seed % 8 < 4)
+    scenario = replace(scenario, deployment=radix)
+    kind = fuzzed_eviction(seed) if evicts else lambda: None
+    fast, plain = (
+        ended(lambda *of, e=engine: e(*of, eviction=kind()), scenario, policy)
+        for engine in (in_python, simulate_plainly)
+    )
+    assert differences(fast, plain) == [], seed
+    if not isinstance(fast, str):
+        assert np.array_equal(fast.hit_tokens, plain.hit_tokens), seed
+        check(scenario, fast)
+    return scenario, policy, plain
+
+
+def test_the_engines_agree_on_outputs_that_are_found_while_they_grow():
+    apart = 0
+    for seed in [*range(100), *RARE]:
+        scenario, policy, run = both(seed, evicts=False)
+        if seed % 4 == 0:
+            apart += bool(differences(run, ended(found_late, scenario, policy)))
+    assert apart > 6
+
+
+def test_the_engines_agree_on_what_is_evicted_beside_outputs_that_grow():
+    asked = 0
+    for seed in [*range(20), *RARE_EVICTIONS]:
+        run = both(seed, evicts=True)[2]
+        asked += 0 if isinstance(run, str) else run.questions
+    assert asked > 100
+
+
+@pytest.mark.slow
+def test_the_engines_agree_on_outputs_in_flight_five_thousand_times():
+    for seed in range(10_000, 15_000):
+        both(seed, evicts=seed % 4 < 2)
 
 
 def fuzzed_eviction(seed):

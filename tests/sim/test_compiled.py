@@ -21,7 +21,7 @@ from evaluators.sim.run import Run
 from evaluators.workloads.prefixes import Prefixes, Sessions
 from tests.sim.builders import served
 from tests.sim.fleets import with_sessions
-from tests.sim.fuzzed import fuzzed_scenario, with_prefixes
+from tests.sim.fuzzed import echoing, fuzzed_scenario, with_prefixes
 
 pytest.importorskip("numba")
 from evaluators.sim.compiled.serve import serve
@@ -47,9 +47,13 @@ SMALL = served([(0, 3, 40), (2, 5, 30)])
 
 
 def fuzzed(seed: int) -> Scenario:
-    """A fuzzed scenario, in turns with sessions, a prefix cache and a fleet."""
-    scenario = fuzzed_scenario(seed)
-    if seed % 3:
+    """A fuzzed scenario, in turns with sessions, a prefix cache and a fleet.
+
+    In every fifth, requests continue outputs that are being generated.
+    """
+    echoes = seed % 5 == 0
+    scenario = echoing(seed) if echoes else fuzzed_scenario(seed)
+    if seed % 3 and not echoes:
         scenario = with_prefixes(scenario, seed)
     if seed % 4 == 0:
         scenario = with_sessions(scenario, np.random.default_rng((seed, 21)))
