@@ -12,14 +12,21 @@ def summary(archive: Archive, verdict: Verdict) -> str:
     """Winner, its diff against the baseline it descends from, its gains."""
     winner = verdict.winner
     if winner is None:
-        return f"{_why_nobody(archive, verdict)}; the baselines stand"
+        why = f"{_why_nobody(archive, verdict)}; the baselines stand"
+        return "\n".join([why, *_unsteady(verdict)])
     made = archive.candidate(winner.id)
     before = root(archive, winner.id)
     lines = [f"winner {winner.id[:8]}: {made.idea}", f"made by: {made.origin}", ""]
     if before is not None:
         lines += [*diff(before, made), ""]
     lines += gains(verdict, winner)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_unsteady(verdict)])
+
+
+def _unsteady(verdict: Verdict) -> list[str]:
+    ids = ", ".join(id_[:8] for id_ in verdict.unsteady)
+    line = f"not ranked, as they decide differently when asked again: {ids}"
+    return [line] if ids else []
 
 
 def gains(verdict: Verdict, winner: Contender) -> list[str]:

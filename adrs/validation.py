@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adrs.archive import Archive, Row
+from adrs.candidate import Trial
 from adrs.exams import Sitting, exams, halves
+from adrs.logs import Logs
 from adrs.pool import Pool
+from adrs.steadiness import unsteady
 from adrs.verdict import Arm, Contender, Verdict
 from evaluators.capacity import decisive
 from evaluators.evaluation import Evaluation, Outcome
 from evaluators.problem import Exam
+
+VALIDATION = "validation"
+"""Name of the logs of decisions of what sat the validation exams."""
 
 
 class Sitter(NamedTuple):
@@ -20,13 +26,18 @@ class Sitter(NamedTuple):
 
     arm: Arm
     row: Row
-    idea: str
-    source: str
+    trial: Trial
+
+    @property
+    def source(self) -> str:
+        """Text of the policy."""
+        return self.trial.candidate.source
 
 
 def validate(
     at: Sitting,
     pool: Pool,
+    train: Sequence[Exam],
     arms: tuple[Archive, Archive],
     most: int,
     tell: Callable[[str], None],
@@ -35,26 +46,37 @@ def validate(
 
     ``arms`` are the journals of the search, with the seeds, and of the control. After
     each policy ``tell`` is told how far it is. Policies that failed anywhere on train
-    do not sit. Raises ``ValueError`` when validation cannot be halved.
+    do not sit, nor do those that decide differently when they sit it again. Raises
+    ``ValueError`` when validation cannot be halved or no baseline may sit it.
     """
     evolved, tuned = arms
     sat = exams(at, "validation")
     pick, reporting = halves(at, sat)
     sitters = [*_sitters("seed", evolved, most), *_sitters("evolved", evolved, most)]
     sitters += _sitters("tuned", tuned, most)
+    differing = unsteady(pool, [sitter.trial for sitter in sitters], train)
+    sitters = [s for s in sitters if s.row.id not in differing]
+    if all(sitter.arm != "seed" for sitter in sitters):
+        raise ValueError("no seed can be scored on every exam, and alike twice")
     sources = list(dict.fromkeys(sitter.source for sitter in sitters))
     found: dict[str, Evaluation] = {}
     for source, evaluation in zip(sources, pool.evaluate(sources, sat), strict=True):
         found[source] = evaluation
         tell(f"validate | {len(found)}/{len(sources)} policies, {len(sat)} exams each")
+    logs = Logs(evolved.path.with_name(VALIDATION))
+    for sitter in sitters:
+        logs.keep(sitter.row.id, found[sitter.source].outcomes)
+    n_evolved, n_tuned = (sum(row.round > 0 for row in arm.rows) for arm in arms)
     return Verdict(
         tuple(_contender(s, found[s.source], len(pick)) for s in sitters),
         tuple(exam.scenario.regime for exam in reporting),
         identity(at, sat),
         next(iter(found.values())).isolation,
         at.service.calibration,
-        *(sum(row.round > 0 for row in arm.rows) for arm in arms),
+        n_evolved,
+        n_tuned,
         at.regimes * at.seeds["train"],
+        tuple(differing),
     )
 
 
@@ -81,8 +103,7 @@ def _sitters(arm: Arm, archive: Archive, most: int) -> Iterator[Sitter]:
         if (row.round == 0) == (arm == "seed") and row.is_ranked
     ]
     for row in sorted(rows, key=lambda row: -row.score)[:most]:
-        made = archive.candidate(row.id)
-        yield Sitter(arm, row, made.idea, made.source)
+        yield Sitter(arm, row, archive.trial(row.id))
 
 
 def _contender(sitter: Sitter, evaluation: Evaluation, n_pick: int) -> Contender:
@@ -90,12 +111,13 @@ def _contender(sitter: Sitter, evaluation: Evaluation, n_pick: int) -> Contender
     return Contender(
         id=sitter.row.id,
         arm=sitter.arm,
-        idea=sitter.idea,
+        idea=sitter.trial.candidate.idea,
         train=sitter.row.score,
         pick=scores[:n_pick],
         report=scores[n_pick:],
         bound_ratio=_bound_ratio(evaluation.outcomes[n_pick:]),
         trained=sitter.row.scores,
+        decisions=tuple(outcome.decisions for outcome in evaluation.outcomes),
     )
 
 

@@ -16,7 +16,8 @@ class Contender:
     """A policy that sat the validation exams; scores are in the order of the exams.
 
     ``trained`` are those on train, whose mean is ``train``. ``bound_ratio`` is the mean
-    objective over its bound before any gate, on the reporting half.
+    objective over its bound before any gate, on the reporting half. ``decisions`` name
+    the logs of what it answered, exam by exam.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Contender:
     report: tuple[float, ...]
     bound_ratio: float
     trained: tuple[float, ...] = ()
+    decisions: tuple[str, ...] = ()
 
     @property
     def validation(self) -> float:
@@ -60,7 +62,8 @@ class Comparison(NamedTuple):
 class Verdict:
     """What the validation exams say; ``regimes`` are those of the reporting half.
 
-    ``train_regimes`` are those of the train exams.
+    ``train_regimes`` are those of the train exams. ``unsteady`` are ids of policies
+    that did not sit, as they decide differently when they are asked again.
 
     ``exams`` says what was sat: scores compare only where it is equal. ``n_evolved``
     and ``n_tuned`` policies were evaluated on train by the two arms.
@@ -74,6 +77,7 @@ class Verdict:
     n_evolved: int = 0
     n_tuned: int = 0
     train_regimes: tuple[float, ...] = ()
+    unsteady: tuple[str, ...] = ()
 
     @property
     def winner(self) -> Contender | None:

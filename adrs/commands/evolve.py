@@ -160,8 +160,9 @@ def _verdict(bench: Bench, archive: Archive) -> Verdict:
         note("validate | the best of each arm sit exams that no search has seen")
         most = bench.settings.contenders
         progress = Progress(sys.stderr)
+        arms = archive, control
         verdict = validate(
-            bench.at, bench.pool, (archive, control), most, progress.write
+            bench.at, bench.pool, bench.train, arms, most, progress.write
         )
         progress.close()
     if not any(event.kind == "verdict" for event in archive.events):

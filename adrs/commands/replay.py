@@ -1,35 +1,59 @@
 """Serve a run's scenarios again from the logs of decisions; every score must match."""
 
 import json
-from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from adrs import secret
 from adrs.archive import Archive
-from adrs.candidate import Trial
 from adrs.decisions import LogError, unseal
-from adrs.exams import exams, sitting
+from adrs.exams import Sitting, exams, sitting
+from adrs.logs import Logs
 from adrs.pool import cores, in_parallel
 from adrs.replaying import replay
 from adrs.run_folder import CONFIG, CONTROL, JOURNAL, SECRET
 from adrs.settings import Settings
 from adrs.terminal import note, say
-from adrs.validation import identity
-from evaluators.evaluation import Outcome
+from adrs.validation import VALIDATION, identity
+from adrs.verdict import Contender, read
+from evaluators.evaluation import Failure, Outcome
 from evaluators.problem import Exam
 from evaluators.problems import load
 
 RUNS = Path("runs")
 
 
+class Recorded(NamedTuple):
+    """What a journal says of a policy on a scenario; None of what it leaves out."""
+
+    scenario: str
+    score: float
+    metrics: Mapping[str, float] | None
+    failure: Failure | None
+    decisions: str
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> "Recorded":
+        """All that a trial's outcome says, apart from its feedback."""
+        metrics = {name: float(value) for name, value in outcome.metrics.items()}
+        facts = float(outcome.score), metrics, outcome.failure, outcome.decisions
+        return cls(outcome.scenario, *facts)
+
+    def is_said_by(self, outcome: Outcome) -> bool:
+        """Whether an outcome is as recorded, to the last bit."""
+        other = self.of(outcome)
+        if self.metrics is not None and self.metrics != other.metrics:
+            return False
+        return (self.score, self.failure) == (other.score, other.failure)
+
+
 class Task(NamedTuple):
-    """One scenario of one trial: what was recorded of it, and the log it came with."""
+    """One scenario of one policy: what was recorded of it, and the log it came with."""
 
     problem: str
     candidate: str
-    outcome: Outcome
+    recorded: Recorded
     log: bytes
     exam: Exam
 
@@ -38,33 +62,22 @@ def run(settings: Settings) -> int:
     """Print what does not match; 0 when all of it does and there is something."""
     folder = RUNS / settings.run
     begun = _begun(folder, settings)
-    at = sitting(
-        begun, RUNS / "capacities.json", secret.chosen(begun.secret, folder / SECRET)
-    )
-    train = exams(at, "train")
+    kept = secret.chosen(begun.secret, folder / SECRET)
+    at = sitting(begun, RUNS / "capacities.json", kept)
+    tasks = list(_tasks(folder, at, settings.candidate or ""))
     workers = settings.workers or cores()
-    wrong = n_trials = n_scenarios = 0
-    for journal in (JOURNAL, CONTROL):
-        if not (folder / journal).exists():
-            continue
-        archive = Archive.read(folder / journal)
-        _check_exams(archive, identity(at, train))
-        trials = _wanted(archive, settings.candidate)
-        tasks = [task for trial in trials for task in _tasks(archive, trial, train)]
-        for line in in_parallel(_differs, tasks, workers):
-            if line is not None:
-                wrong += 1
-                say(line)
-        n_trials += len(trials)
-        n_scenarios += len(tasks)
-    if not n_trials:
+    lines = [line for line in in_parallel(_differs, tasks, workers) if line]
+    for line in lines:
+        say(line)
+    if not tasks:
         note(f"no trial of {settings.candidate or 'any candidate'} in {folder}")
         return 1
+    n_policies = len({task.candidate for task in tasks})
     say(
-        f"{n_scenarios - wrong} of {n_scenarios} scores of {n_trials} trials are those "
-        "of their logs"
+        f"{len(tasks) - len(lines)} of {len(tasks)} scores of {n_policies} policies "
+        "are those of their logs"
     )
-    return 1 if wrong else 0
+    return 1 if lines else 0
 
 
 def _begun(folder: Path, settings: Settings) -> Settings:
@@ -82,42 +95,73 @@ def _begun(folder: Path, settings: Settings) -> Settings:
     return Settings(kept | {"data": settings.data or kept.get("data")})
 
 
-def _check_exams(archive: Archive, here: str) -> None:
+def _tasks(folder: Path, at: Sitting, wanted: str) -> Iterator[Task]:
+    """All scores of policies whose id begins so: on train by both arms, then after."""
+    train = exams(at, "train")
+    for journal in (JOURNAL, CONTROL):
+        if not (folder / journal).exists():
+            continue
+        archive = Archive.read(folder / journal)
+        _check(archive, "exams", "train", identity(at, train))
+        for row in archive.rows:
+            if row.id.startswith(wanted):
+                outcomes = archive.trial(row.id).evaluation.outcomes
+                recorded = [Recorded.of(outcome) for outcome in outcomes]
+                yield from _paired(at, row.id, recorded, archive.logs, train)
+        yield from _validated(archive, at, wanted)
+
+
+def _validated(archive: Archive, at: Sitting, wanted: str) -> Iterator[Task]:
+    """The scores that the verdict of a journal rests on, if it has one."""
+    logs = Logs(archive.path.with_name(VALIDATION))
+    for facts in (e.facts for e in archive.events if e.kind == "verdict"):
+        sat = exams(at, "validation")
+        _check(archive, "verdict", "exams", identity(at, sat))
+        for each in read(facts).contenders:
+            if each.id.startswith(wanted):
+                yield from _paired(at, each.id, _scores(each, sat), logs, sat)
+
+
+def _check(archive: Archive, kind: str, fact: str, here: str) -> None:
     """Refuse to hold a run against exams that it did not sit."""
-    begun = [event for event in archive.events if event.kind == "exams"]
-    if begun and begun[0].facts["train"] != here:
+    begun = [event.facts[fact] for event in archive.events if event.kind == kind]
+    if begun and begun[0] != here:
         raise ValueError(
-            f"{archive.path} was begun with other exams ({begun[0].facts['train']}; "
-            f"now {here}): the data, a calibration or the code has changed since"
+            f"{archive.path} has other exams ({begun[0]}; now {here}): the data, a "
+            "calibration or the code has changed since"
         )
 
 
-def _wanted(archive: Archive, candidate: str | None) -> list[Trial]:
+def _scores(each: Contender, sat: Sequence[Exam]) -> list[Recorded]:
+    decisions = each.decisions or ("",) * len(sat)
+    rows = zip(sat, each.pick + each.report, decisions, strict=True)
     return [
-        archive.trial(row.id)
-        for row in archive.rows
-        if candidate is None or row.id.startswith(candidate)
+        Recorded(exam.scenario.name, float(score), None, None, digest)
+        for exam, score, digest in rows
     ]
 
 
-def _tasks(archive: Archive, trial: Trial, train: Sequence[Exam]) -> Iterator[Task]:
-    """The scenarios that a trial sat; of a dropped one these are not all."""
-    id_, outcomes = trial.candidate.id, trial.evaluation.outcomes
-    assert archive.header is not None
-    problem = load(archive.header.problem).name
+def _paired(
+    at: Sitting,
+    id_: str,
+    recorded: Sequence[Recorded],
+    logs: Logs,
+    sat: Sequence[Exam],
+) -> Iterator[Task]:
+    """What was recorded of a policy with its logs; a dropped one sat some exams."""
     try:
-        logs = archive.logs.read(id_)
+        found = logs.read(id_)
     except (OSError, ValueError):
-        logs = []
-    by_name = {exam.scenario.name: exam for exam in train}
-    for outcome, log in zip_longest(outcomes, logs[: len(outcomes)], fillvalue=b""):
-        assert isinstance(outcome, Outcome)
-        yield Task(problem, id_, outcome, bytes(log), by_name[outcome.scenario])
+        found = []
+    found += [b""] * (len(recorded) - len(found))
+    by_name = {exam.scenario.name: exam for exam in sat}
+    for each, log in zip(recorded, found, strict=True):
+        yield Task(at.problem.name, id_, each, log, by_name[each.scenario])
 
 
 def _differs(task: Task) -> str | None:
-    """What is wrong with a recorded outcome, None if it is that of its log."""
-    recorded, where = task.outcome, f"{task.candidate} on {task.outcome.scenario}"
+    """What is wrong with what was recorded, None if it is that of its log."""
+    recorded, where = task.recorded, f"{task.candidate} on {task.recorded.scenario}"
     if not task.log:
         return f"{where}: there is no log"
     try:
@@ -125,12 +169,6 @@ def _differs(task: Task) -> str | None:
         outcome = replay(load(task.problem), decisions, task.exam)
     except LogError as error:
         return f"{where}: {error}"
-    if _said(outcome) == _said(recorded):
+    if recorded.is_said_by(outcome):
         return None
     return f"{where}: scored {recorded.score!r}, its log {outcome.score!r}"
-
-
-def _said(outcome: Outcome) -> tuple[object, ...]:
-    """What a record says of an outcome, apart from the log itself."""
-    metrics = {name: float(value) for name, value in outcome.metrics.items()}
-    return outcome.scenario, float(outcome.score), metrics, outcome.failure
