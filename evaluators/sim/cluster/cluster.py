@@ -118,12 +118,16 @@ class Cluster:
             self._events.push(self._migration.period_ps, Kind.TIMER, 0, self._migrate)
 
     def _next_stop(self) -> int:
-        """Time of the next event, or of the reports that it needs; else NEVER."""
-        at = self._events.next_ps
+        """Time of the next event, or of the reports that it needs; else NEVER.
+
+        A request that finishes may lead to one.
+        """
+        event = self._events.next_ps
+        at = min(event, *self._members.bounds) if self._spawns else event
         if at == NEVER:
             return NEVER
         due = self._reports.due_ps(at)
-        return due if self._reports_due(due) else at
+        return due if self._reports_due(due) else event
 
     def _reports_due(self, at_ps: int) -> bool:
         reports = self._reports
@@ -147,7 +151,7 @@ class Cluster:
             if bound > stop or bound == NEVER:
                 return True
             self._advance(members.bounds.index(bound), bound)
-            if events.next_ps < stop:
+            if self._next_stop() < stop:
                 return False
         if stop == NEVER:
             self._sync(None)
