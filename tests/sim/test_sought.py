@@ -48,7 +48,7 @@ def test_the_next_turns_of_a_session_come_too_late_to_seek():
 
 @pytest.mark.parametrize("make", [fast, plain])
 def test_reports_list_the_blocks_of_an_output_that_still_grows(make):
-    """The next turn comes before the next report, and 36 of the 63 tokens are there by the last one."""
+    """At the only report before the next turn, 36 of 63 tokens are there."""
     turns = sharing([(0, 4, 60), (0, 66, 1)], [range(32), range(33)], block_tokens=2)
     slow = replace(turns.step_time, tokens_ps=(31 * 10**9,))
     sessions = Sessions(np.array([-1, 0]), *np.zeros((2, 2)))

@@ -140,7 +140,7 @@ class Cluster:
 
     def _reach(self, stop: int) -> bool:
         """Let what happens before ``stop`` happen; False if an event came up before."""
-        members, events = self._members, self._events
+        members = self._members
         if members.watches and not self._spawns and stop < NEVER:
             for index, bound in enumerate(members.bounds):
                 if bound <= stop:
