@@ -4,13 +4,11 @@ import ast
 import hashlib
 from dataclasses import dataclass
 
-from evaluators.evaluation import Evaluation, PolicyError
+from adrs import gate
+from adrs.sizes import check_text
+from evaluators.evaluation import Evaluation, PolicyError, printable
 
-MAX_SOURCE_BYTES = 65_536
-MAX_NESTING = 100
-"""Deeper brackets or indentation have crashed CPython's compiler; see security.md."""
-
-_PREFIXES = ("-", "+", "~", "not ", "lambda:", "await ")
+IDEA_CHARS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,66 +45,34 @@ class Trial:
 def candidate(source: str, *, parents: tuple[str, ...] = (), origin: str) -> Candidate:
     """Make a candidate of ``source``.
 
-    Raises ``PolicyError`` of kind "source" when it is too large, nested too deeply or
-    does not parse; the message names the line.
+    Raises ``PolicyError`` of kind "source" when it is too large, does not parse, or
+    holds what ``adrs.gate`` keeps out; the message names the line and the way out.
     """
     tree = parse(source)
-    idea = (ast.get_docstring(tree) or "").strip().split("\n")[0][:120]
+    gate.check(tree)
+    title = (ast.get_docstring(tree) or "").strip().split("\n")[0]
     try:
         shape = _shape(tree)
     except RecursionError:
         raise PolicyError("source", "an expression has too many terms") from None
     digest = hashlib.sha256(shape.encode(errors="surrogatepass")).hexdigest()[:16]
-    return Candidate(digest, source, parents, origin, idea)
+    return Candidate(digest, source, parents, origin, printable(title, IDEA_CHARS))
 
 
 def parse(source: str) -> ast.Module:
     """Syntax tree of a policy, sized before it is parsed.
 
-    Raises ``PolicyError`` of kind "source" when the text is over 64 KiB, nested deeper
-    than 100, or not Python.
+    Raises ``PolicyError`` of kind "source" when the text is above a cap of
+    ``adrs.sizes`` or not Python.
     """
-    size = len(source.encode(errors="surrogatepass"))
-    if size > MAX_SOURCE_BYTES:
-        raise PolicyError("source", f"{size} bytes; at most {MAX_SOURCE_BYTES}")
-    depth = nesting(source)
-    if depth > MAX_NESTING:
-        raise PolicyError("source", f"nested {depth} deep; at most {MAX_NESTING}")
+    check_text(source)
     try:
         return ast.parse(source)
     except SyntaxError as error:
-        raise PolicyError("source", f"line {error.lineno}: {error.msg}") from None
+        where = f"line {error.lineno}: " if error.lineno else ""
+        raise PolicyError("source", f"{where}{error.msg}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise PolicyError("source", f"cannot be parsed: {error}") from None
-
-
-def nesting(source: str) -> int:
-    """Upper bound of how deeply a source nests, by brackets, indentation and operators.
-
-    Counts characters only, so that it is safe on text that would crash a parser.
-    """
-    depth = deepest = 0
-    for char in source:
-        if char in "([{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in ")]}":
-            depth = max(0, depth - 1)
-    lines = source.split("\n")
-    indent = max((len(line) - len(line.lstrip()) for line in lines), default=0)
-    return max(deepest, indent, max(_longest_run(line) for line in lines))
-
-
-def _longest_run(line: str) -> int:
-    """Length of the longest run of one repeated prefix operator or chained keyword."""
-    longest = 0
-    compact = line.replace("- ", "-").replace("+ ", "+").replace("~ ", "~")
-    for operator in _PREFIXES:
-        run = 0
-        while operator * (run + 1) in compact and run <= MAX_NESTING:
-            run += 1
-        longest = max(longest, run)
-    return longest
 
 
 def _shape(node: object) -> str:

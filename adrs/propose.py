@@ -1,7 +1,7 @@
 """One slot of a round: a question, at most two answers, a candidate or a rejection."""
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,13 +10,11 @@ from adrs.edit import EditError, apply
 from adrs.llm.model import Key, Message, Model, ModelError, Reply
 from adrs.prompt import repair
 from adrs.records import Proposed, Reason, Rejected
-from evaluators.evaluation import PolicyError
+from evaluators.evaluation import MESSAGE_CHARS, PolicyError, printable
 from evaluators.problem import Hook
 
 ATTEMPTS = 2
 """The question, and once more with what was wrong with the answer."""
-
-MESSAGE_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +74,9 @@ def _made(
         return _Refusal("edit", f"{error.kind}: {error}")
     except PolicyError as error:
         return _Refusal("source", error.failure.message)
-    names = [hook.name for hook in hooks]
-    if not has_hook(parse(source), names):
-        return _Refusal("source", f"no class has a hook; they are {', '.join(names)}")
+    fault = hook_fault(parse(source), hooks)
+    if fault:
+        return _Refusal("source", fault)
     if made.id == parent.id:
         return _Refusal("duplicate", "nothing changed but comments or layout")
     if slot.is_known(made.id):
@@ -86,18 +84,48 @@ def _made(
     return made
 
 
-def has_hook(tree: ast.Module, names: Sequence[str]) -> bool:
-    """Whether a class at the top of the file defines one of the hooks."""
+def hook_fault(tree: ast.Module, hooks: Sequence[Hook]) -> str | None:
+    """Why no class at the top of a file answers ``hooks`` as they are asked."""
+    by_name = {hook.name: hook for hook in hooks}
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    members = [member for made in classes for member in made.body]
-    defined = {m.name for m in members if isinstance(m, ast.FunctionDef)}
-    for member in members:
-        if isinstance(member, ast.Assign):
+    defined = set[str]()
+    for member in (member for made in classes for member in made.body):
+        if isinstance(member, ast.FunctionDef) and member.name in by_name:
+            fault = _signature_fault(member, by_name[member.name])
+            if fault:
+                return f"line {member.lineno}: {fault}"
+            defined.add(member.name)
+        elif isinstance(member, ast.Assign):
             defined |= {t.id for t in member.targets if isinstance(t, ast.Name)}
-    return not defined.isdisjoint(names)
+    if not defined.isdisjoint(by_name):
+        return None
+    return f"no class has a hook; they are {', '.join(by_name)}"
+
+
+def _signature_fault(method: ast.FunctionDef, hook: Hook) -> str | None:
+    """Why a method cannot be called as the hook is, or gives no answer at once."""
+    args, n_given = method.args, len(hook.arguments) + 1
+    most = len(args.posonlyargs) + len(args.args)
+    fits = most - len(args.defaults) <= n_given
+    fits = fits and (n_given <= most or args.vararg is not None)
+    if not method.decorator_list and (not fits or None in args.kw_defaults):
+        wanted = ", ".join(("self", *hook.arguments))
+        return f"{hook.name} takes other arguments; write def {hook.name}({wanted})"
+    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in _own(method)):
+        return f"{hook.name} yields; return the whole answer at once"
+    return None
+
+
+def _own(method: ast.FunctionDef) -> Iterator[ast.AST]:
+    """Nodes of a function's body without those of functions inside it."""
+    left: list[ast.AST] = list(method.body)
+    while left:
+        node = left.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.Lambda | ast.ClassDef):
+            left += ast.iter_child_nodes(node)
 
 
 def _short(refusal: _Refusal) -> _Refusal:
     """On one line, printable, cut to what a journal and a prompt can bear."""
-    printable = "".join(c if c.isprintable() else " " for c in refusal.message)
-    return refusal._replace(message=" ".join(printable.split())[:MESSAGE_CHARS])
+    return refusal._replace(message=printable(refusal.message, MESSAGE_CHARS))

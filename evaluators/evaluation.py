@@ -19,6 +19,15 @@ FailureKind = Literal[
 ]
 
 
+MESSAGE_CHARS = 200
+
+
+def printable(text: str, most: int) -> str:
+    """``text`` on one line, at most so many characters, all of them printable."""
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(shown.split())[:most]
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a policy got no score; ``message`` is at most 200 printable characters."""
@@ -32,8 +41,7 @@ class PolicyError(Exception):
 
     def __init__(self, kind: FailureKind, message: str) -> None:
         """Keep at most 200 printable characters of ``message``."""
-        printable = "".join(c if c.isprintable() else " " for c in message)
-        self.failure = Failure(kind, " ".join(printable.split())[:200])
+        self.failure = Failure(kind, printable(message, MESSAGE_CHARS))
         super().__init__(f"{kind}: {self.failure.message}")
 
 

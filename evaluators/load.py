@@ -25,6 +25,8 @@ IMPORTS = (
     "statistics",
     "__future__",
 )
+PUBLISHED = IMPORTS[:-1]
+"""Those that authors are told of."""
 _BARRED = frozenset(("open", "input", "breakpoint", "exit", "quit", "help"))
 
 
@@ -100,7 +102,7 @@ def _check_import(name: str, where: str = "") -> None:
         raise PolicyError(
             "source",
             f"{where}import {name} is not available; a policy may import "
-            + ", ".join(IMPORTS[:-1]),
+            + ", ".join(PUBLISHED),
         )
 
 

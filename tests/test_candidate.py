@@ -31,6 +31,12 @@ def test_what_can_matter_makes_another_candidate(old, new):
     assert made(SOURCE.replace(old, new)).id != made(SOURCE).id
 
 
+def test_an_idea_cannot_steer_a_terminal_or_break_a_line():
+    idea = made('"""\\x1b[2JIdea\\r\\ud800\\u202e.\\nMore."""\n').idea
+    assert idea == "[2JIdea ."
+    assert len(made('"""' + "a" * 500 + '"""').idea) == 120
+
+
 def test_an_id_is_the_same_in_every_version():
     assert made(SOURCE).id == "e459364992296f34"
 
@@ -39,11 +45,9 @@ def test_an_id_is_the_same_in_every_version():
     ("source", "why"),
     [
         ("x = (", "line 1"),
-        ("x = 1\n" * 20_000, "bytes; at most"),
-        ("x = " + "(" * 200 + ")" * 200, "nested 200 deep"),
-        ("x = " + "-" * 200 + "1", "nested"),
         ("x = '\ud800'", "cannot be parsed"),
-        ("x = " + "+".join("1" * 5_000), "source"),
+        ("x = 1\n" * 20_000, "bytes, at most"),
+        ("import os", "import os is not available"),
     ],
 )
 def test_what_cannot_be_a_policy_is_refused_with_the_reason(source, why):

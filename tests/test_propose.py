@@ -26,6 +26,10 @@ def block(source):
     return f"```python\n{source}```"
 
 
+def method(arguments, body="return a"):
+    return block(f"class K:\n    def rank({arguments}):\n        {body}\n")
+
+
 def answer(*script, known=()):
     model = Listening(script)
     trial = Trial(0, 0, PARENT, judge(PARENT.source))
@@ -46,6 +50,11 @@ def test_a_good_answer_becomes_a_candidate_of_its_parents():
         ("no idea", "edit", "no_code: 0 code blocks"),
         (block("class K:\n    rank = (\n"), "source", "line 2"),
         (block("class K:\n    knob = 2\n"), "source", "no class has a hook"),
+        (block("import os\n" + SOURCE.format(2)), "source", "line 1: import os"),
+        (method("self"), "source", "write def rank(self, waiting)"),
+        (method("self, a, b"), "source", "write def rank(self, waiting)"),
+        (method("self, a, *, b"), "source", "write def rank(self, waiting)"),
+        (method("self, a", "yield a"), "source", "return the whole answer at once"),
         (block("# same\n" + SOURCE.format(1)), "duplicate", "nothing changed"),
         (block(SOURCE.format(9)), "duplicate", "was proposed before"),
         (ModelError("refused"), "model", "refused"),
@@ -61,6 +70,15 @@ def test_a_bad_answer_is_told_why_once_and_then_rejected(bad, reason, why):
     assert isinstance(rejected, Rejected)
     assert rejected.reason == reason
     assert why in rejected.message
+
+
+@pytest.mark.parametrize(
+    "arguments", ["self, a", "self, a, b=1", "*all", "self, *rest", "self, a, *, b=1"]
+)
+def test_a_hook_may_take_its_arguments_in_any_way(arguments):
+    inner = "f = lambda: (yield)\n        return arguments"
+    got, _ = answer(method(arguments, inner))
+    assert isinstance(got, Proposed)
 
 
 def test_a_repair_shows_the_parent_again_as_the_only_block_of_the_last_message():
