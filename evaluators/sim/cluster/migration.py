@@ -1,11 +1,18 @@
 """Asks a policy which requests move to another replica, and starts their moves."""
 
+from evaluators.evaluation import PolicyError
 from evaluators.fleet import Fleet
 from evaluators.sim.cluster.members import Members
 from evaluators.sim.cluster.moves import Move, Moves
 from evaluators.sim.cluster.reports import Reports
 from evaluators.sim.cluster.routing import RoutingPolicy
 from evaluators.workloads.trace import PS_PER_S
+
+MOST_IDLE = 200_000
+"""Times that the timer may ring on a scenario with nobody to move.
+
+The policy is not asked then, so no limit on its process would ever end a tiny period.
+"""
 
 
 class Migration:
@@ -23,12 +30,13 @@ class Migration:
         self._members, self._reports, self._moves = members, reports, moves
         self.is_wanted = bool(policy.migrate and fleet.wire)
         self.period_ps = max(1, round(policy.migrate_every_s * PS_PER_S))
+        self._idle_left = MOST_IDLE
 
     def ask(self, at_ps: int) -> None:
         """Ask, all replicas having advanced to this time; nobody to move: no question.
 
         A request stays where the target is down, cannot hold it or computes prompts
-        only.
+        only. Raises ``PolicyError`` when nobody was there to move too often.
         """
         reports, members = self._reports, self._members
         if not reports.delay_ps:
@@ -40,6 +48,13 @@ class Migration:
             if progress.row not in self._moves
         ]
         if not found:
+            self._idle_left -= 1
+            if self._idle_left < 0:
+                raise PolicyError(
+                    "no_progress",
+                    f"migrate_every_s is {self._policy.migrate_every_s:g}: {MOST_IDLE} "
+                    "times there was nobody to move; make it longer",
+                )
             return
         replicas = reports.replicas([0] * len(members.engines), at_ps)
         wanted = self._policy.moves(reports.movable(found), replicas)
