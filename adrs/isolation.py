@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from adrs.remote import Conversation, RemotePolicy
+from adrs.conversation import Conversation
+from adrs.remote import RemotePolicy
 from adrs.zygote import Ending, Zygote, ZygoteError
 from evaluators.confine import LAYERS, ConfinementError, Limits
 from evaluators.evaluation import PolicyError

@@ -11,8 +11,9 @@ import signal
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from adrs.conversation import Conversation, over_cpu_limit
 from adrs.decisions import Decisions, seal
-from adrs.remote import Conversation, RemotePolicy, over_cpu_limit
+from adrs.remote import RemotePolicy
 from adrs.zygote import Ending, Zygote, ZygoteError
 from evaluators.confine import LAYERS, Limits
 from evaluators.evaluation import Failure, Outcome, PolicyError

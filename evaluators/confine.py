@@ -45,16 +45,17 @@ class Limits:
 
     ``cpu_s`` decides; ``wall_s`` bounds the time the engine waits for answers in all
     and is a few times looser, so that a busy machine fails nobody. ``memory_bytes`` is
-    on top of what Python and numpy take.
+    on top of what Python and numpy take. ``question_cpu_s`` bounds any one question.
     """
 
     cpu_s: float
     wall_s: float
     memory_bytes: int
+    question_cpu_s: float = float("inf")
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` naming the first limit that is not above 0."""
-        for name in ("cpu_s", "wall_s", "memory_bytes"):
+        for name in ("cpu_s", "wall_s", "memory_bytes", "question_cpu_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected above 0")
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from adrs import sandbox
+from adrs.conversation import Conversation
 from adrs.isolation import OPTIONAL_LAYERS
 from adrs.pool import in_process
-from adrs.remote import Conversation, RemotePolicy
+from adrs.remote import RemotePolicy
 from adrs.sandbox import Limits
 from adrs.zygote import ENVIRONMENT, Zygote
 from evaluators.confine import LAYERS
@@ -33,7 +34,7 @@ from evaluators.views_replicas import (
 from tests.attacks.broken import NONSENSE, TEACHABLE
 from tests.attacks.forge import LIES
 from tests.attacks.resources import ENDS, FLOODS, HANGS
-from tests.attacks.table import ANSWER, OS, hook
+from tests.attacks.table import ANSWER, OS, SPIN, hook
 from tests.sandbox_problem import FACTS, HONEST, PROBLEM, exam
 
 LIMITS = Limits(cpu_s=0.3, wall_s=6, memory_bytes=1 << 26)
@@ -338,6 +339,13 @@ def test_cpu_time_counts_in_fractions_and_over_all_questions():
     slow = hook(*[spin] * 4, "return waiting.id")
     assert judged(slow, Limits(5, 20, 1 << 28), exam(60)).failure is None
     assert judged(slow, Limits(0.1, 20, 1 << 28), exam(60)).failure.kind == "cpu_limit"
+
+
+def test_one_question_may_not_take_all_the_time_of_a_scenario():
+    limits = Limits(5, 20, 1 << 28, question_cpu_s=0.2)
+    failure = judged(hook(SPIN), limits).failure
+    assert failure.kind == "cpu_limit"
+    assert "0.2 s of CPU time on one question" in failure.message
 
 
 def test_memory_is_counted_on_top_of_what_python_takes():

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from adrs import pool, sandbox
+from adrs.conversation import Conversation
 from adrs.pool import Pool, cores
-from adrs.remote import Conversation, RemotePolicy
+from adrs.remote import RemotePolicy
 from adrs.sandbox import Limits
 from adrs.zygote import same_addresses
 from evaluators.load import load_policy
