@@ -13,14 +13,16 @@ from evaluators.views import Parts
 class Recorded:
     """A policy's hooks and manners, answering in the order of the log.
 
-    Where the log ends with a failure, that is raised; a question that the log does not
-    have at this point raises ``LogError``.
+    Where the log ends with a failure, that is raised. A question that the log does not
+    have at this point raises ``LogError`` and stays in ``mismatch``, as the engine
+    takes it for a policy's own exception.
     """
 
     def __init__(self, decisions: Decisions, hooks: Sequence[Hook]) -> None:
         vars(self).update(decisions.manners)
         self._decisions = decisions
         self._at = 0
+        self.mismatch: LogError | None = None
         for hook in hooks:
             if hook.name in decisions.hooks:
                 setattr(self, hook.name, self._answering(hook))
@@ -41,16 +43,20 @@ class Recorded:
         if not self.n_left:
             failure = self._decisions.failure
             if failure is None:
-                raise LogError(f"it ends where {' and '.join(hooks)} is asked")
+                raise self._unlike(f"it ends where {' and '.join(hooks)} is asked")
             raise PolicyError(failure.kind, failure.message)
         entry = self._decisions.entries[self._at]
         if entry.hooks != hooks:
-            raise LogError(
+            raise self._unlike(
                 f"entry {self._at} answers {' and '.join(entry.hooks)}; the engine "
                 f"asks {' and '.join(hooks)}"
             )
         self._at += 1
         return entry.answer
+
+    def _unlike(self, message: str) -> LogError:
+        self.mismatch = LogError(message)
+        return self.mismatch
 
     def _answering(self, hook: Hook) -> Callable[..., object]:
         def told(*views: object) -> None:
@@ -73,6 +79,8 @@ def replay(problem: Problem, decisions: Decisions, exam: Exam) -> Outcome:
     """
     policy = Recorded(decisions, problem.hooks)
     outcome = problem.evaluate(policy, exam.scenario, exam.standard)
+    if policy.mismatch is not None:
+        raise policy.mismatch
     if policy.n_left:
         raise LogError(f"it has {policy.n_left} entries that the engine never asks for")
     if outcome.failure is None and decisions.failure is not None:
