@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evaluators.metrics import Latencies, Terms, latencies, objectives, terms, worth
+from evaluators.metrics import Latencies, Seen, Terms, objectives, worth
 from evaluators.scenario import Scenario
 from evaluators.sim.run import Run
 from evaluators.starvation import Gate
@@ -10,14 +10,13 @@ from evaluators.views import Floats
 from evaluators.workloads.trace import PS_PER_S
 
 
-def feedback(scenario: Scenario, run: Run, gate: Gate, room: int) -> str:
+def feedback(scenario: Scenario, run: Run, begun: Seen, gate: Gate, room: int) -> str:
     """At most ``room`` characters: lost utility by term, the gate, the worst requests.
 
-    Equal runs give equal texts.
+    Equal runs give equal texts. ``begun`` is what was seen of the run.
     """
-    factors = terms(scenario, run)
+    own, factors = begun
     lines = [_losses(factors), _gate_line(gate), _pressure(run)]
-    own = latencies(scenario, run)
     for row in worst_rows(factors, own):
         lines.append(_story(scenario, run, factors, own, row))
     return "\n".join(line for line in lines if line)[:room]

@@ -1,21 +1,21 @@
 """What a run was worth to its users: latencies, utility, throughput and fairness.
 
-Quantiles are nearest-rank: the least observed value that at least that share of the
-observations does not exceed. Times are seconds. Rejected requests (larger than the
-whole KV memory, whatever the policy) have utility 0 and no latencies.
+Times are seconds, quantiles nearest-rank (``quantiles.py``). Rejected requests (larger
+than the whole KV memory, whatever the policy) have utility 0 and no latencies.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from evaluators.once import once_a_scenario
+from evaluators.quantiles import gap_summary, summary
 from evaluators.scenario import Scenario
-from evaluators.sim.run import Run, Steps
+from evaluators.sim.run import Run
 from evaluators.solo import solo_ps
 from evaluators.views import Floats, Ints
 from evaluators.workloads.trace import PS_PER_S
 
-PER_MILLE = {"p50": 500, "p90": 900, "p99": 990, "p999": 999}
 CUT_OFF_TTFTS = 10
 """What finishes later than this many TTFT objectives after the last arrival is lost."""
 
@@ -55,6 +55,14 @@ class Terms(NamedTuple):
     in_time: Floats
 
 
+class Seen(NamedTuple):
+    """What several judgements of one run begin with."""
+
+    own: Latencies
+    factors: Terms
+
+
+@once_a_scenario
 def objectives(scenario: Scenario) -> Objectives:
     """What each request was promised, and when it is given up.
 
@@ -89,18 +97,23 @@ def latencies(scenario: Scenario, run: Run) -> Latencies:
     )
 
 
-def terms(scenario: Scenario, run: Run) -> Terms:
-    """What each objective leaves of each request's utility."""
-    promised = objectives(scenario)
-    own = latencies(scenario, run)
+def seen(scenario: Scenario, run: Run) -> Seen:
+    """Latencies of every request, and what each objective leaves of its utility."""
+    promised, own = objectives(scenario), latencies(scenario, run)
     finished_s = run.finished_ps / PS_PER_S
     in_time = (run.finished_ps >= 0) & (finished_s <= promised.cut_off_s)
-    return Terms(
+    factors = Terms(
         _kept(promised.ttft_s, own.ttft_s),
         _kept(promised.tpot_s, own.tpot_s),
         _kept(promised.gap_s, own.gap_s),
         in_time.astype(np.float64),
     )
+    return Seen(own, factors)
+
+
+def terms(scenario: Scenario, run: Run) -> Terms:
+    """What each objective leaves of each request's utility."""
+    return seen(scenario, run).factors
 
 
 def utility(scenario: Scenario, run: Run) -> Floats:
@@ -118,9 +131,15 @@ def worth(factors: Terms) -> Floats:
     return factors.ttft * factors.tpot * factors.gap * factors.in_time
 
 
-def measure(scenario: Scenario, run: Run) -> dict[str, float]:
-    """Every metric of a run by name, the unit last."""
-    own = latencies(scenario, run)
+def measure(
+    scenario: Scenario, run: Run, begun: Seen | None = None
+) -> dict[str, float]:
+    """Every metric of a run by name, the unit last.
+
+    ``begun`` is what was seen of the run, where somebody has looked already.
+    """
+    begun = begun or seen(scenario, run)
+    own = begun.own
     found: dict[str, float] = {}
     for name, column, unit in (
         ("ttft", own.ttft_s, "_s"),
@@ -134,20 +153,20 @@ def measure(scenario: Scenario, run: Run) -> dict[str, float]:
     for statistic, value in gap_summary(run).items():
         found[f"itl_{statistic}_s"] = value
     found["slowdown_max"] = _largest(own.slowdown)
-    found.update(_totals(scenario, run))
+    found.update(_totals(scenario, run, begun))
     found.update(_copied(run))
     return found
 
 
-def _totals(scenario: Scenario, run: Run) -> dict[str, float]:
-    trace = scenario.trace
-    factors = terms(scenario, run)
-    attained = worth(factors) >= 1.0
+def _totals(scenario: Scenario, run: Run, begun: Seen) -> dict[str, float]:
+    trace, factors = scenario.trace, begun.factors
+    each = worth(factors)
+    attained = each >= 1.0
     span_ps = max(int(run.finished_ps.max()), int(run.arrived_ps.max()), 1)
     span_s = span_ps / PS_PER_S
     done = run.finished_ps >= 0
     return {
-        "utility_mean": float(worth(factors).mean()),
+        "utility_mean": float(each.mean()),
         "attained_share": float(attained.mean()),
         "goodput_per_s": float(attained.sum()) / span_s,
         "output_tokens_per_s": float(trace.output_tokens[done].sum()) / span_s,
@@ -156,7 +175,7 @@ def _totals(scenario: Scenario, run: Run) -> dict[str, float]:
         "span_s": span_s,
         "preemptions": float(run.preemptions.sum()),
         "preemption_stall_s": float(run.stall_ps.sum()) / PS_PER_S,
-        "tenant_jain": tenant_jain(scenario, run),
+        "tenant_jain": _jain(scenario, begun.own),
         "rejected_requests": float(len(run.rejected)),
         "late_requests": float(np.sum(factors.in_time == 0) - len(run.rejected)),
         "peak_blocks_share": run.peak_blocks / scenario.deployment.kv_blocks,
@@ -194,65 +213,17 @@ def tenant_jain(scenario: Scenario, run: Run) -> float:
     The speed of a request is 1 / slowdown, 0 when rejected; 1 means that every tenant
     was slowed down alike (Jain, Chiu and Hawe 1984).
     """
-    speed = np.nan_to_num(1.0 / latencies(scenario, run).slowdown)
+    return _jain(scenario, latencies(scenario, run))
+
+
+def _jain(scenario: Scenario, own: Latencies) -> float:
+    speed = np.nan_to_num(1.0 / own.slowdown)
     tenant = scenario.trace.tenant
     n_requests = np.bincount(tenant)
     present = n_requests > 0
     share = np.bincount(tenant, weights=speed)[present] / n_requests[present]
     squares = float(np.sum(share**2))
     return float(np.sum(share)) ** 2 / (len(share) * squares) if squares else 1.0
-
-
-def quantile(values: Floats, per_mille: int) -> float:
-    """Nearest-rank quantile of the values that are not nan; 0 of none."""
-    known = np.sort(values[~np.isnan(values)])
-    if not known.size:
-        return 0.0
-    return float(known[_rank(known.size, per_mille) - 1])
-
-
-def summary(values: Floats) -> dict[str, float]:
-    """Mean and quantiles of the values that are not nan; 0 of none."""
-    known = values[~np.isnan(values)]
-    found = {"mean": float(known.mean()) if known.size else 0.0}
-    found.update((name, quantile(known, rank)) for name, rank in PER_MILLE.items())
-    return found
-
-
-def gap_summary(run: Run) -> dict[str, float]:
-    """Mean and exact quantiles of all gaps between two tokens of a request, seconds."""
-    steps, broken = run.steps, np.sort(run.broken_gaps_ps)
-    n_gaps = int(np.dot(steps.count, steps.gaps)) + broken.size
-    if not n_gaps:
-        return dict.fromkeys(("mean", *PER_MILLE), 0.0)
-    grown = steps.growth_ps * (steps.count * (steps.count - 1) // 2)
-    total = np.dot(steps.count * steps.first_ps + grown, steps.gaps.astype(np.float64))
-    found = {"mean": float(total + broken.sum()) / n_gaps / PS_PER_S}
-    for name, per_mille in PER_MILLE.items():
-        rank = _rank(n_gaps, per_mille)
-        found[name] = _ranked_gap(steps, broken, rank) / PS_PER_S
-    return found
-
-
-def _ranked_gap(steps: Steps, broken: Ints, rank: int) -> int:
-    """The rank-th smallest gap, by bisection on its whole picoseconds."""
-    last_ps = steps.first_ps + steps.growth_ps * (steps.count - 1)
-    low = 0
-    high = max(int(last_ps.max(initial=0)), int(broken.max(initial=0)))
-    growth = np.maximum(steps.growth_ps, 1)
-    while low < high:
-        middle = (low + high) // 2
-        behind = middle - steps.first_ps
-        within = np.where(steps.growth_ps > 0, behind // growth + 1, steps.count)
-        within = np.where(behind < 0, 0, np.minimum(within, steps.count))
-        not_above = int(np.dot(within, steps.gaps))
-        not_above += int(np.searchsorted(broken, middle, side="right"))
-        low, high = (low, middle) if not_above >= rank else (middle + 1, high)
-    return low
-
-
-def _rank(n_values: int, per_mille: int) -> int:
-    return max(1, -(-n_values * per_mille // 1000))
 
 
 def _or_cut_off(at_ps: Ints, cut_off_s: Floats) -> Floats:

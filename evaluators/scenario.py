@@ -69,7 +69,7 @@ class Deployment:
             )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Scenario:
     """A trace to be served, and everything that decides how it is served and judged.
 

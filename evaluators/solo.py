@@ -3,10 +3,12 @@
 import numpy as np
 
 from evaluators.calibration.step_time import entry
+from evaluators.once import once_a_scenario
 from evaluators.scenario import Scenario
 from evaluators.views import Ints
 
 
+@once_a_scenario
 def solo_ps(scenario: Scenario) -> Ints:
     """Picoseconds from arrival to finish of each request if it were the only one.
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evaluators.metrics import latencies
+from evaluators.metrics import Latencies, latencies
+from evaluators.once import once_a_scenario
 from evaluators.scenario import Scenario
 from evaluators.sim.run import Run
 from evaluators.views import Floats, Ints
@@ -44,6 +45,7 @@ class Gate(NamedTuple):
     allowed_s: float
 
 
+@once_a_scenario
 def groups(scenario: Scenario) -> tuple[Group, ...]:
     """Groups of a scenario by class, then length; every request is in exactly one.
 
@@ -61,9 +63,14 @@ def groups(scenario: Scenario) -> tuple[Group, ...]:
     return tuple(found)
 
 
-def tails(scenario: Scenario, run: Run) -> dict[str, float]:
-    """Tails of TTFT and longest gap of every group, seconds, by name."""
-    own = latencies(scenario, run)
+def tails(
+    scenario: Scenario, run: Run, own: Latencies | None = None
+) -> dict[str, float]:
+    """Tails of TTFT and longest gap of every group, seconds, by name.
+
+    ``own`` are the run's latencies, where somebody has them already.
+    """
+    own = own or latencies(scenario, run)
     found = {}
     for group in groups(scenario):
         for name, column in (("ttft", own.ttft_s), ("gap", own.gap_s)):
@@ -80,13 +87,18 @@ def tail_s(times_s: Floats) -> float:
     return float(known[-counted:].mean())
 
 
-def gate(scenario: Scenario, run: Run, reference: Mapping[str, float]) -> Gate:
+def gate(
+    scenario: Scenario,
+    run: Run,
+    reference: Mapping[str, float],
+    latency: Latencies | None = None,
+) -> Gate:
     """Worst of min(1, allowed / own) over the tails of all groups.
 
     Allowed is the larger of 1.5 x the reference rule's tail and the objective: a group
     whose tail is within its own objective starves nobody.
     """
-    own = tails(scenario, run)
+    own = tails(scenario, run, latency)
     worst = Gate(1.0, "", 0.0, 0.0)
     for group in groups(scenario):
         service = scenario.classes[group.slo_class]

@@ -6,7 +6,7 @@ from evaluators.companions import companion
 from evaluators.evaluation import Outcome
 from evaluators.judging import judge
 from evaluators.manners import Manner
-from evaluators.metrics import measure
+from evaluators.metrics import measure, seen
 from evaluators.problem import Hook, Standard
 from evaluators.reuse import reusable_s, reuse
 from evaluators.scenario import Scenario
@@ -110,7 +110,8 @@ class Eviction:
 
 def judged(scenario: Scenario, run: Run, standard: Standard) -> Outcome:
     """Outcome of a finished run; raises ``LawBrokenError`` above the bound."""
-    found, barrier = reuse(scenario, run), gate(scenario, run, standard.tails)
+    found, begun = reuse(scenario, run), seen(scenario, run)
+    barrier = gate(scenario, run, standard.tails, begun.own)
     bound_s = standard.bound
     share = found.saved_s / bound_s if bound_s > 0 else 1.0
     if share > 1.0 + ROUNDING:
@@ -119,7 +120,7 @@ def judged(scenario: Scenario, run: Run, standard: Standard) -> Outcome:
             f"than the {bound_s:.9f} s that a memory without end could save"
         )
     score = min(1.0, share) * barrier.factor
-    metrics = measure(scenario, run) | {
+    metrics = measure(scenario, run, begun) | {
         "saved_share": share,
         "bound_ratio": share,
         "saved_s": found.saved_s,

@@ -8,7 +8,7 @@ from evaluators.evaluation import Outcome
 from evaluators.feedback import feedback
 from evaluators.judging import judge
 from evaluators.manners import Manner
-from evaluators.metrics import measure
+from evaluators.metrics import measure, seen
 from evaluators.problem import Hook, Standard
 from evaluators.scenario import Scenario
 from evaluators.sim.engine import simulate
@@ -134,8 +134,9 @@ class Scheduling:
 
 def judged(scenario: Scenario, run: Run, standard: Standard) -> Outcome:
     """Outcome of a finished run; raises ``LawBrokenError`` above the bound."""
-    metrics = measure(scenario, run)
-    barrier = gate(scenario, run, standard.tails)
+    begun = seen(scenario, run)
+    metrics = measure(scenario, run, begun)
+    barrier = gate(scenario, run, standard.tails, begun.own)
     value = metrics["utility_mean"] * barrier.factor
     score = value / standard.bound if standard.bound > 0 else 1.0
     if score > 1.0 + ROUNDING:
@@ -158,7 +159,7 @@ def judged(scenario: Scenario, run: Run, standard: Standard) -> Outcome:
         score=min(1.0, score),
         metrics=metrics,
         feedback=head
-        + feedback(scenario, run, barrier, room=MOST_CHARACTERS - len(head)),
+        + feedback(scenario, run, begun, barrier, room=MOST_CHARACTERS - len(head)),
     )
 
 

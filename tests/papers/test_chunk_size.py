@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from evaluators.calibration.calibration import load
-from evaluators.metrics import gap_summary
+from evaluators.quantiles import gap_summary
 from evaluators.rng import stream
 from evaluators.scenario import Deployment, Scenario, ServiceClass
 from evaluators.sim.engine import simulate

@@ -31,7 +31,8 @@ from evaluators.calibration.copy_curve import load_curve
 from evaluators.calibration.roofline import roofline
 from evaluators.calibration.shapes import MODELS, GpuSheet
 from evaluators.host_memory import HostMemory
-from evaluators.metrics import gap_summary, latencies, quantile
+from evaluators.metrics import latencies
+from evaluators.quantiles import gap_summary, quantile
 from evaluators.rng import stream
 from evaluators.scenario import Deployment, Scenario, ServiceClass
 from evaluators.sim.engine import simulate

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from evaluators.host_memory import HostMemory
-from evaluators.metrics import latencies, quantile
+from evaluators.metrics import latencies
+from evaluators.quantiles import quantile
 from evaluators.scenario import Deployment, Scenario
 from evaluators.sim.engine import simulate
 from evaluators.sim.laws import check

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from evaluators.calibration.calibration import load
-from evaluators.metrics import gap_summary, latencies
+from evaluators.metrics import latencies
+from evaluators.quantiles import gap_summary
 from evaluators.rng import stream
 from evaluators.scenario import Deployment, Scenario, ServiceClass
 from evaluators.sim.engine import simulate

@@ -5,7 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from evaluators.metrics import gap_summary, latencies, terms
+from evaluators.metrics import latencies, terms
+from evaluators.quantiles import gap_summary
 from evaluators.sim.engine import simulate
 from tests.problems.builders import names, on_h100, policy, synthetic, trace_of
 
