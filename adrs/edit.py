@@ -16,10 +16,16 @@ from typing import Literal, NamedTuple
 
 SEARCH, DIVIDE, REPLACE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
 
+MAX_REPLY_CHARS = 1 << 18
+MAX_HUNKS = 200
+QUOTED_CHARS = 60
+"""Of a line that an error quotes; a message has 200 in all."""
+
 _FENCE = re.compile(r"^(`{3,})[^`]*$")
 
 EditKind = Literal[
     "empty",  # the reply says nothing
+    "too_long",  # more than anybody would write by hand
     "no_code",  # neither a code block with a class nor a hunk
     "cut_off",  # a block or hunk that does not end
     "no_match",  # a hunk's search lines are not in the file
@@ -47,6 +53,11 @@ def apply(reply: str, source: str) -> str:
 
     Hunks are applied in order, each to the result of those before it.
     """
+    if len(reply) > MAX_REPLY_CHARS:
+        raise EditError(
+            "too_long",
+            f"{len(reply)} characters, at most {MAX_REPLY_CHARS}; a policy is one idea",
+        )
     text = reply.replace("\r\n", "\n")
     if not text.strip():
         raise EditError("empty", "the reply is empty; send the policy's file")
@@ -59,14 +70,22 @@ def apply(reply: str, source: str) -> str:
 def hunks(lines: Sequence[str]) -> list[Hunk]:
     """The hunks in a reply's lines, in order; raises ``EditError`` "cut_off"."""
     found: list[Hunk] = []
-    rest = list(lines)
-    while SEARCH in (stripped := [line.strip() for line in rest]):
+    stripped = [line.strip() for line in lines]
+    starts = [at for at, line in enumerate(stripped) if line == SEARCH]
+    end = -1
+    for start in starts:
+        if start < end:
+            continue
         number = len(found) + 1
-        start = stripped.index(SEARCH)
+        if number > MAX_HUNKS:
+            raise EditError(
+                "too_long", f"more than {MAX_HUNKS} hunks; send the whole file instead"
+            )
         divide = _next(stripped, DIVIDE, start, number)
         end = _next(stripped, REPLACE, divide, number)
-        found.append(Hunk(rest[start + 1 : divide], rest[divide + 1 : end]))
-        rest = rest[end + 1 :]
+        found.append(
+            Hunk(list(lines[start + 1 : divide]), list(lines[divide + 1 : end]))
+        )
     return found
 
 
@@ -122,9 +141,10 @@ def _nearest(hunk: Hunk, lines: list[str], number: int) -> str:
     )
     if missing is None:
         return f"hunk {number}: its search lines are in the file, but not in this order"
-    near = difflib.get_close_matches(missing, lines, n=1, cutoff=0.0)
-    where = f"; nearest is line {lines.index(near[0]) + 1}: {near[0]!r}" if near else ""
-    return f"hunk {number}: {missing!r} is not in the file{where}"
+    heads = [line[:QUOTED_CHARS] for line in lines]
+    near = difflib.get_close_matches(missing[:QUOTED_CHARS], heads, n=1, cutoff=0.0)
+    where = f"; nearest is line {heads.index(near[0]) + 1}: {near[0]!r}" if near else ""
+    return f"hunk {number}: {missing[:QUOTED_CHARS]!r} is not in the file{where}"
 
 
 def _blocks(lines: Sequence[str]) -> list[str]:

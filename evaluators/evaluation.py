@@ -1,5 +1,6 @@
 """What became of a policy: outcomes per scenario, reduced to a score or a failure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -21,11 +22,22 @@ FailureKind = Literal[
 
 MESSAGE_CHARS = 200
 
+_ADDRESS = re.compile(r"\b[a-z][a-z+]{0,9}://[^\s'\"<>()]+", re.IGNORECASE)
+_PATH = re.compile(r"(?<![\w/.)\]}])/(?:[^\s/'\"():,;<>]+/)+([^\s/'\"():,;<>]*)")
+
 
 def printable(text: str, most: int) -> str:
     """``text`` on one line, at most so many characters, all of them printable."""
     shown = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(shown.split())[:most]
+
+
+def without_places(text: str) -> str:
+    """``text`` with only the last name of absolute paths, and no network addresses.
+
+    Where things lie on a machine is nobody's business, and differs from run to run.
+    """
+    return _PATH.sub(r"\1", _ADDRESS.sub("[address]", text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +52,9 @@ class PolicyError(Exception):
     """Raised towards the engine when a policy fails; carries the typed failure."""
 
     def __init__(self, kind: FailureKind, message: str) -> None:
-        """Keep at most 200 printable characters of ``message``."""
-        self.failure = Failure(kind, printable(message, MESSAGE_CHARS))
+        """Keep at most 200 printable characters of ``message``, no place among them."""
+        told = printable(without_places(message), MESSAGE_CHARS)
+        self.failure = Failure(kind, told)
         super().__init__(f"{kind}: {self.failure.message}")
 
 

@@ -1,5 +1,7 @@
 """Replies become sources exactly as written, or errors that teach."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +89,25 @@ def test_a_hunk_that_matches_twice_is_ambiguous():
 )
 def test_a_reply_that_cannot_be_applied_has_a_kind(reply, kind):
     assert refused(reply)[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        ("```python\n" + "class K:\n" * 40_000 + "```", "too_long"),
+        (hunk("    limit = 3", "    limit = 3") * 201, "too_long"),
+        (hunk("x", "y") * 6_000, "too_long"),
+        (hunk("a" * 100_000, "b"), "no_match"),
+        ("<<<<<<< SEARCH\n" * 15_000, "cut_off"),
+    ],
+)
+def test_replies_of_any_size_are_judged_at_once_and_in_a_short_message(reply, kind):
+    began_s = time.process_time()
+    source = "b" * 60_000 + "\n" + SOURCE
+    found, message = refused(reply, source)
+    assert found == kind
+    assert len(message) <= 200
+    assert time.process_time() - began_s < 1
 
 
 LINES = st.lists(st.text("abc =#", max_size=6), min_size=1, max_size=12)
