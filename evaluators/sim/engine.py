@@ -259,7 +259,9 @@ class FastEngine:
             blocks = decodes.blocks_over(steps) - taken
         running.memory.take(blocks, running.now_ps)
         self._scheduler.taken = 0
-        running.outputs.fill_before(decodes.step + steps, running.rows, running.now_ps)
+        if running.memory.cache is not None:
+            last = decodes.step + steps
+            running.outputs.fill_before(last, running.rows, running.now_ps)
         if not ends:
             ends_ps = running.now_ps + durations[0]
             self._pending = Pending(ends_ps, None, durations)

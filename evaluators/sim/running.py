@@ -44,7 +44,7 @@ class RunningSet:
         self.progress = Progress(scenario)
         self.clock = Clock(scenario.step_time, scenario.deployment)
         self.decodes = Decodes(n, scenario.deployment.block_tokens)
-        self.outputs = Outputs(scenario, cache)
+        self.outputs, self._caches = Outputs(scenario, cache), cache is not None
         self.tenants = Tenants(trace.tenant.tolist(), n_tenants(scenario))
         self.rows: dict[int, None] = {}
         self.partials: dict[int, None] = {}
@@ -117,7 +117,8 @@ class RunningSet:
         left = decodes.remaining(row)
         self.generated[row] = self.output[row] - left
         self.computed[row] = decodes.remove(row)
-        self.outputs.stop(row)
+        if self._caches:
+            self.outputs.stop(row)
         self.goal[row] = self.computed[row] + 1
         self.tenants.stop_decoding(row, decodes.step)
         last = self.record.n_runs - 1
@@ -128,7 +129,8 @@ class RunningSet:
     def _start_decoding(self, row: int) -> None:
         remaining = self.output[row] - self.generated[row]
         self.decodes.add(row, self.computed[row], remaining)
-        self.outputs.start(row, self.computed[row], self.decodes.step)
+        if self._caches:
+            self.outputs.start(row, self.computed[row], self.decodes.step)
         self.tenants.start_decoding(row, self.decodes.step)
         self._segment_start[row] = self.record.n_runs
 
