@@ -4,30 +4,70 @@ import os
 import subprocess
 import sys
 import tempfile
-from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from adrs import sandbox
 from adrs.pool import in_process
-from adrs.sandbox import Limits
 from evaluators.confine import LAYERS
+from evaluators.problems import load
+from tests.attacks import box, guards, sentinels
 from tests.attacks import prey as laid_out
 from tests.attacks.cross import CROSSES
 from tests.attacks.forge import LIES
 from tests.attacks.peek import PEEKS
 from tests.attacks.resources import ENDS, FLOODS, GRABS, HANGS
+from tests.attacks.table import LIMITS, Attack
 from tests.attacks.tamper import TAMPERS
 from tests.outer_box import ROOT
+from tests.problems.small import small
 from tests.sandbox_problem import HONEST, PROBLEM, exam
 
-LIMITS = Limits(cpu_s=2, wall_s=10, memory_bytes=1 << 26)
-EXAM = exam()
-CLASSES = (PEEKS, TAMPERS, LIES, HANGS, ENDS, FLOODS, GRABS, CROSSES)
-ATTACKS = dict(chain.from_iterable(attacks.items() for attacks in CLASSES))
-GUARDED = {name: one for name, one in ATTACKS.items() if one.guards}
-each_guarded = pytest.mark.parametrize("attack", GUARDED.values(), ids=GUARDED)
+CLASSES = {
+    "peek": PEEKS,
+    "tamper": TAMPERS,
+    "forge": LIES,
+    "hang": HANGS,
+    "end": ENDS,
+    "flood": FLOODS,
+    "grab": GRABS,
+    "cross": CROSSES,
+}
+GUARDED = {
+    name: attack
+    for attacks in CLASSES.values()
+    for name, attack in attacks.items()
+    if attack.guards
+}
+SAMPLE = {
+    "opens a file",
+    "looks for the trace on the heap",
+    "kills a neighbour",
+    "patches how outcomes are made",
+    "answers what is no number",
+    "answers with a nonce of its own",
+    "answers once more at the end",
+    "writes instructions into its exception",
+    "hangs in a hook",
+    "takes more CPU time than it may",
+    "keeps the judge waiting",
+    "exits without a word",
+    "forks",
+    "takes more memory than its limit",
+    "leaves a file",
+    "remembers another scenario",
+}
+"""What every run of the tests tries; `-m slow` tries them all."""
+
+
+def all_but_a_sample_slow():
+    for name, attack in GUARDED.items():
+        marks = [] if name in SAMPLE else [pytest.mark.slow]
+        yield pytest.param(attack, marks=marks, id=name)
+
+
+each_guarded = pytest.mark.parametrize("attack", list(all_but_a_sample_slow()))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,44 +88,72 @@ def prey(tmp_path):
         yield found
 
 
-def judged(source, without=()):
-    """The outcome with some layers left out, as no run can."""
-    if "process" in without:
-        return in_process(PROBLEM, source, [EXAM]).outcomes[0]
+def sat(on):
+    """The problem of that name and an exam of it; the smallest without a name."""
+    return (load(on), small(on)) if on else (PROBLEM, exam())
+
+
+def judged(source, without=(), limits=LIMITS, on="", times=1):
+    """The outcome of the last time, with some layers left out, as no run can."""
+    problem, one = sat(on)
     layers = [layer for layer in LAYERS if layer not in without]
-    return sandbox.evaluate(PROBLEM, source, EXAM, LIMITS, layers)
+    for _ in range(times):
+        if "process" in without:
+            outcome = in_process(problem, source, [one]).outcomes[0]
+        else:
+            outcome = sandbox.evaluate(problem, source, one, limits, layers)
+    return outcome
 
 
-def has_succeeded(attack, prey, outcome):
-    return getattr(laid_out, attack.sentinel)(prey, outcome)
+def tried(attack, prey, without=()):
+    """The outcome of an attack, and whether it has succeeded."""
+    source = prey.armed(attack.source)
+    with guards.without(without):
+        outcome = judged(source, without, attack.limits, attack.on, attack.times)
+    return outcome, getattr(sentinels, attack.sentinel)(prey, outcome)
+
+
+def succeeds(attack, prey, without):
+    """Whether it does without some guards, in a box if the judge is to suffer it."""
+    if "process" not in without:
+        return tried(attack, prey, without)[1]
+    code = box.comes_to(lambda: tried(attack, prey, without)[1])
+    return code == box.HARMED or (attack.sentinel == "fell" and code != box.SURVIVED)
 
 
 @each_guarded
 def test_an_attack_fails_as_expected_and_the_next_policy_is_none_the_worse(
     attack, prey, calm
 ):
-    outcome = judged(prey.armed(attack.source))
+    outcome, has_harmed = tried(attack, prey)
     failure = outcome.failure
     assert (failure.kind if failure else "") == attack.kind, failure
-    assert failure is None or attack.says in failure.message
-    assert not has_succeeded(attack, prey, outcome)
+    assert failure is None or (attack.says in failure.message and not outcome.score)
+    assert not has_harmed
     assert judged(HONEST) == calm
 
 
 @each_guarded
 def test_an_attack_succeeds_once_its_guard_is_gone(attack, prey, calm):
-    outcome = judged(prey.armed(attack.source), without=attack.guards)
-    assert has_succeeded(attack, prey, outcome), outcome
+    assert succeeds(attack, prey, attack.guards)
     assert judged(HONEST) == calm
 
 
+@pytest.mark.parametrize("sentinel", sorted({a.sentinel for a in GUARDED.values()}))
+def test_what_is_honest_does_no_harm_even_without_any_guard(sentinel, prey):
+    honest = Attack(HONEST, "", sentinel=sentinel)
+    for guard in ("", "process"):
+        assert succeeds(honest, prey, (guard,)) == (sentinel == "fooled")
+
+
 @pytest.mark.slow
-@each_guarded
+@pytest.mark.parametrize(
+    "attack", [each for each in GUARDED.values() if len(each.guards) > 1]
+)
 def test_each_of_several_guards_holds_alone(attack, prey):
     for kept in attack.guards:
         without = [guard for guard in attack.guards if guard != kept]
-        outcome = judged(prey.armed(attack.source), without=without)
-        assert not has_succeeded(attack, prey, outcome), kept
+        assert not succeeds(attack, prey, without), kept
 
 
 WHO = ("nobody", "root in a container", "nobody in a container")
@@ -117,4 +185,11 @@ def test_all_of_it_holds_for_another_user_and_in_a_container(who):
 
 
 def test_no_two_attacks_have_the_same_name():
-    assert len(ATTACKS) == sum(map(len, CLASSES))
+    names = [name for attacks in CLASSES.values() for name in attacks]
+    assert len(set(names)) == len(names)
+
+
+def test_each_class_is_sampled_and_enough_attacks_have_a_guard():
+    assert GUARDED.keys() >= SAMPLE
+    assert all(SAMPLE & each.keys() for each in CLASSES.values() if each is not FLOODS)
+    assert len(GUARDED) >= 100

@@ -1,6 +1,15 @@
 """Class X: to leave something for another policy, or to reach out of the machine."""
 
-from tests.attacks.table import LAYERED, OS, REFUSED, Attack, ctypes_hook, hook
+from tests.attacks.table import (
+    ALONE,
+    ANSWER,
+    LAYERED,
+    OS,
+    REFUSED,
+    Attack,
+    ctypes_hook,
+    hook,
+)
 
 KILLED = ("crash", "SIGSYS")
 SOCKET = "s = statistics.sys.modules['socket']"
@@ -55,5 +64,62 @@ CROSSES = {
         *KILLED,
         ("seccomp",),
         "shared",
+    ),
+    "leaves a set of semaphores": Attack(
+        ctypes_hook("libc.semget($key, 1, 0o1600)"), *KILLED, ("seccomp",), "counted"
+    ),
+    "leaves a queue of messages": Attack(
+        ctypes_hook("libc.msgget($key, 0o1600)"), *KILLED, ("seccomp",), "queued"
+    ),
+    "leaves code for others to import": Attack(
+        hook(
+            OS,
+            "held = os.open('$folder/numba_cache.py', 0o101, 0o600)",
+            "os.write(held, b'import os')",
+        ),
+        *REFUSED,
+        ("limits", *LAYERED),
+        "planted",
+    ),
+    "removes a file": Attack(
+        hook(OS, "os.unlink('$file')"), *REFUSED, LAYERED, "removed"
+    ),
+    "empties a file": Attack(
+        hook(OS, "os.truncate('$file', 0)"), *KILLED, LAYERED, "emptied"
+    ),
+    "opens a file to all": Attack(
+        hook(OS, "os.chmod('$file', 0o777)"), *KILLED, ("seccomp",), "opened_up"
+    ),
+    "dates a file back": Attack(
+        hook(OS, "os.utime('$file', (0, 0))"), *KILLED, ("seccomp",), "dated"
+    ),
+    "gives a file a second name": Attack(
+        hook(OS, "os.link('$file', '$written')"), *KILLED, LAYERED, "wrote"
+    ),
+    "makes a pipe in a folder": Attack(
+        hook(OS, "os.mkfifo('$written')"), *KILLED, LAYERED, "wrote"
+    ),
+    "listens for others": Attack(
+        _calls(
+            "AF_INET",
+            "SOCK_STREAM",
+            "one.bind(('127.0.0.1', 0)); one.listen()",
+            "raise ValueError('TAKEN')",
+        ),
+        *KILLED,
+        LAYERED,
+        "boasted",
+    ),
+    "remembers another scenario": Attack(
+        hook(
+            "if len(waiting) == 1 and hasattr(np, 'seen'): raise ValueError('TAKEN')",
+            "np.seen = True",
+            ANSWER,
+        ),
+        "",
+        "",
+        ALONE,
+        "boasted",
+        times=2,
     ),
 }

@@ -1,6 +1,6 @@
 """Class F: to pass a result off as one that the judge asked for."""
 
-from tests.attacks.table import ANSWER, FORKING, OS, Attack, hook
+from tests.attacks.table import ALONE, ANSWER, FORKING, OS, Attack, hook
 
 KILLED = ("crash", "SIGSYS")
 
@@ -14,6 +14,25 @@ few = np.ones(2, dtype=np.int64), np.zeros(3)
 channel.send(at.f_locals["frame"].nonce, frames.ANSWER, frames.pack(few))
 """
 """Answers with the right nonce, found in the frames above, before it is asked more."""
+
+FRAMES = "frames = os.sys.modules['evaluators.frames']"
+SEND = "send = frames.Channel.send"
+
+
+def _sending(said: str) -> str:
+    """Answers each question through a function of the policy's own, once."""
+    return hook(
+        OS,
+        FRAMES,
+        SEND,
+        "header = os.sys.modules['struct'].Struct('<QII').pack",
+        "def told(c, n, k, p):",
+        "    frames.Channel.send = send",
+        f"    {said}",
+        "frames.Channel.send = told",
+        ANSWER,
+    )
+
 
 LIES = {
     "answers before it is asked": Attack(
@@ -39,15 +58,52 @@ LIES = {
         hook(OS, "os.write(3, bytes(24))", ANSWER), "protocol", "more than"
     ),
     "claims a failure that only we may tell": Attack(
-        hook(
-            OS,
-            "frames = os.sys.modules['evaluators.frames']",
-            "send = frames.Channel.send",
-            "frames.Channel.send = lambda c, n, k, p: send(c, n, 1, b'\\x0a')",
-            ANSWER,
-        ),
+        _sending("send(c, n, 1, b'\\x0a')"),
         "protocol",
         "error of kind",
+        ("own faults",),
+        "blamed_us",
+    ),
+    "answers with a nonce of its own": Attack(
+        _sending("send(c, 7, k, p)"), "protocol", "not asked", ("nonce",), "fooled"
+    ),
+    "hides bytes behind its answer": Attack(
+        _sending("os.write(3, header(n, k, len(p)) + p + bytes(8))"),
+        "protocol",
+        "more than",
+        ("frame sizes",),
+        "fooled",
+    ),
+    "answers more than may come": Attack(
+        _sending("send(c, n, k, frames.pack([np.zeros((1 << 21) + 1)]))"),
+        "protocol",
+        "at most",
+        ("cap",),
+        "swelled",
+    ),
+    "answers once more at the end": Attack(
+        _sending("send(c, n, k, p); len(p) < 120 or os.write(3, bytes(24))"),
+        "protocol",
+        "nobody asked for",
+        ("stray input",),
+        "fooled",
+    ),
+    "sends an object to be unpickled": Attack(
+        _sending(
+            "os.write(3, os.sys.modules['pickle'].dumps(np.zeros(1)))"
+            " if 'pickle' in os.sys.modules else os.write(3, b'\\x80\\x04cposix')"
+        ),
+        "protocol",
+    ),
+    "writes instructions into its exception": Attack(
+        hook("raise ValueError('\\n\\x1b[2Jscore: 1.0\\n' * 9 + 'x' * 999)"),
+        "exception",
+        "score: 1.0",
+        ("scrubbing",),
+        "wrote_lines",
+    ),
+    "ends the judge as if all were well": Attack(
+        hook(OS, "os.sys.exit(0)"), "exit", "code 0", ALONE, "fell"
     ),
     "forges the reply to its start": Attack(
         hook(ANSWER, head=FORGED_START), "protocol", "reply to its start"

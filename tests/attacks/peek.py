@@ -1,6 +1,8 @@
 """Class P: to see what a policy is not shown."""
 
 from tests.attacks.table import (
+    ALONE,
+    ANSWER,
     LAYERED,
     OS,
     PROCESSES,
@@ -111,7 +113,7 @@ PEEKS = {
         ),
         "exception",
         "nothing",
-        ("process",),
+        ALONE,
         "boasted",
     ),
     "climbs the frames to the scenario": Attack(
@@ -123,7 +125,7 @@ PEEKS = {
         ),
         "exception",
         "nothing",
-        ("process",),
+        ALONE,
         "boasted",
     ),
     "looks for the judge among the modules": Attack(
@@ -134,7 +136,74 @@ PEEKS = {
         ),
         "exception",
         "nothing",
-        ("process",),
+        ALONE,
         "boasted",
+    ),
+    "reads another's command line": Attack(
+        _reads("/proc/$victim/cmdline"), *REFUSED, LAYERED
+    ),
+    "asks where another works": Attack(
+        hook(OS, "found = os.readlink('/proc/$victim/cwd')", TELLS),
+        *REFUSED,
+        PROCESSES,
+    ),
+    "reads what it was started with": Attack(
+        hook(OS, "raise ValueError(os.sys.argv[-1])"), "exception", "", ALONE
+    ),
+    "reads the environment": Attack(
+        hook(OS, "raise ValueError(os.environ['ADRS_PREY'])"),
+        "exception",
+        "KeyError",
+        ALONE,
+    ),
+    "reads the judge's memory by its address": Attack(
+        ctypes_hook("found = c.string_at($address, 16)", TELLS),
+        "crash",
+        "SIGSEGV",
+        ALONE,
+    ),
+    "foresees the judge's draws": Attack(
+        hook("raise ValueError(np.random.get_state()[1][0])"),
+        "exception",
+        "",
+        ALONE,
+        "foresaw",
+    ),
+    "reads a length that is hidden": Attack(
+        hook(
+            OS,
+            "for one in os.sys.modules['gc'].get_objects():",
+            "    if type(one).__name__ == 'Trace':",
+            "        raise ValueError(one.output_tokens.tolist())",
+            ANSWER,
+        ),
+        "",
+        "",
+        ALONE,
+        "knew_lengths",
+    ),
+    "reads who comes next": Attack(
+        hook(
+            OS,
+            "at = os.sys._getframe()",
+            "while at and 'scenario' not in at.f_locals: at = at.f_back",
+            "if at: raise ValueError(at.f_locals['scenario'].trace.arrived_ps[-1])",
+            ANSWER,
+        ),
+        "",
+        "",
+        ALONE,
+        "knew_arrivals",
+    ),
+    "reads the order of arrival off an id": Attack(
+        hook(
+            "if waiting.id.max() < 1000: raise ValueError('TAKEN')",
+            ANSWER,
+        ),
+        "",
+        "",
+        ("opaque ids",),
+        "boasted",
+        on="scheduling",
     ),
 }

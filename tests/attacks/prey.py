@@ -1,21 +1,18 @@
-"""What attacks are after, laid out on this machine, and whether they got it."""
+"""What attacks are after, laid out on this machine."""
 
 import ctypes
 import os
-import resource
 import secrets
-import signal
 import socket
 import string
 import subprocess
 import sys
-import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 SLEEPS = "import time; time.sleep(600)"
-WAIT_S = 2.0
 SHM_KEY_BITS = 30
 
 
@@ -54,20 +51,27 @@ def prey(folder):
     secret, key = secrets.token_hex(8), secrets.randbits(SHM_KEY_BITS)
     (folder / "secret.txt").write_text(secret)
     (folder / f"module_{key}.py").write_text(f"found = {secret!r}\n")
-    (folder / f"named_{secret}").touch()
+    works_in = folder / f"named_{secret}"
+    works_in.mkdir()
     folder.chmod(0o777)
     with ExitStack() as stack:
         victim = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-S", "-c", SLEEPS], env={"SECRET": secret}
+                [sys.executable, "-S", "-c", SLEEPS, secret],
+                env={"SECRET": secret},
+                cwd=works_in,
             )
         )
         stack.callback(victim.kill)
         listeners = {
             name: stack.enter_context(one) for name, one in _listening(folder, secret)
         }
+        stack.enter_context(patch.dict(os.environ, ADRS_PREY=secret))
+        stack.enter_context(patch.object(sys, "argv", [*sys.argv, secret]))
         memory = ctypes.create_string_buffer(secret.encode())
         stack.callback(_remove_segment, key)
+        stack.callback(_remove, "semget", "semctl", key)
+        stack.callback(_remove, "msgget", "msgctl", key)
         yield Prey(secret, folder, victim, memory, listeners, key)
 
 
@@ -88,113 +92,21 @@ def _listening(folder, secret):
         yield name, listener
 
 
-def _segment(key):
+def segment(key):
     return ctypes.CDLL(None).shmget(key, 0, 0)
 
 
 def _remove_segment(key):
-    if (segment := _segment(key)) >= 0:
-        ctypes.CDLL(None).shmctl(segment, 0, None)
+    if (left := segment(key)) >= 0:
+        ctypes.CDLL(None).shmctl(left, 0, None)
 
 
-def told(prey, outcome):
-    """It holds the secret, and says so."""
-    return outcome.failure is not None and prey.secret in outcome.failure.message
+def found_by(get, key):
+    more = (0, 0) if get == "semget" else (0,)
+    return getattr(ctypes.CDLL(None), get)(key, *more)
 
 
-def boasted(prey, outcome):
-    """It did the deed, and says so."""
-    return outcome.failure is not None and "TAKEN" in outcome.failure.message
-
-
-def wrote(prey, outcome):
-    """It left a file."""
-    return (prey.folder / "written").exists()
-
-
-def killed(prey, outcome):
-    """It killed the victim."""
-    try:
-        return prey.victim.wait(WAIT_S * boasted(prey, outcome)) == -signal.SIGKILL
-    except subprocess.TimeoutExpired:
-        return False
-
-
-def limited(prey, outcome):
-    """It changed a limit of the victim."""
-    limits = resource.prlimit(prey.victim.pid, resource.RLIMIT_NOFILE)
-    return limits != resource.getrlimit(resource.RLIMIT_NOFILE)
-
-
-def slowed(prey, outcome):
-    """It took the victim's turn at the processor."""
-    return os.getpriority(os.PRIO_PROCESS, prey.victim.pid) == 19
-
-
-def moved(prey, outcome):
-    """It moved the victim to one core."""
-    mine = os.sched_getaffinity(0)
-    return os.sched_getaffinity(prey.victim.pid) != mine
-
-
-def stopped(prey, outcome):
-    """It stopped the victim."""
-    deadline = time.monotonic() + WAIT_S * boasted(prey, outcome)
-    while time.monotonic() < deadline:
-        stat = Path(f"/proc/{prey.victim.pid}/stat").read_text()
-        if stat.rpartition(")")[2].split()[0] == "T":
-            return True
-    return False
-
-
-def called(prey, outcome):
-    """It reached a listener."""
-    return any(_was_called(listener) for listener in prey.listeners.values())
-
-
-def _was_called(listener):
-    try:
-        if listener.type == socket.SOCK_DGRAM:
-            return bool(listener.recv(99))
-        listener.accept()[0].close()
-    except BlockingIOError:
-        return False
-    return True
-
-
-def shared(prey, outcome):
-    """It left a shared segment of memory."""
-    return _segment(prey.key) >= 0
-
-
-def left_behind(prey, outcome):
-    """A process that it started was found after its end."""
-    message = outcome.failure.message if outcome.failure else ""
-    return "left processes behind" in message
-
-
-def orphaned(prey, outcome):
-    """It ended the process above it, each time."""
-    return outcome.failure is not None and "3 times" in outcome.failure.message
-
-
-def doubled(prey, outcome):
-    """It could send as somebody else too, which the nonces notice."""
-    return outcome.failure is not None and outcome.failure.kind == "protocol"
-
-
-def overwritten(prey, outcome):
-    """It changed memory of ours."""
-    return prey.memory.value == b"tampered" + prey.secret[8:].encode()
-
-
-def tampered(prey, outcome):
-    """It changed a module that the judge uses too."""
-    import numpy as np
-
-    return vars(np).pop("tampered", False)
-
-
-def became_another(prey, outcome):
-    """A program that it ran ended in its stead."""
-    return outcome.failure is not None and "code 77" in outcome.failure.message
+def _remove(get, control, key):
+    if (found := found_by(get, key)) >= 0:
+        more = (0, 0) if control == "semctl" else (0, None)
+        getattr(ctypes.CDLL(None), control)(found, *more)

@@ -1,8 +1,13 @@
 """Class R: to take more than a policy may, or to end without an answer."""
 
+from dataclasses import replace
+
 from tests.attacks.table import (
+    ALONE,
     ANSWER,
     FORKING,
+    HURRIED,
+    IMPATIENT,
     LAYERED,
     OS,
     SPIN,
@@ -14,12 +19,31 @@ from tests.attacks.table import (
 
 KILLED = ("crash", "SIGSYS")
 BOAST = "raise ValueError('TAKEN')"
+TIME = "time = os.sys.modules['time']"
+SPIN_SOME = "while time.process_time() < 0.6: pass"
+FELLING = ("", ALONE, "fell", HURRIED)
+
+
+def _crash(*lines: str, how: str = "SIGSEGV") -> Attack:
+    return Attack(hook(*lines), "crash", how, ALONE, "fell")
+
 
 HANGS = {
-    "hangs in a hook": Attack(hook(SPIN), "cpu_limit"),
-    "hangs in its constructor": Attack(constructor(SPIN), "cpu_limit"),
-    "hangs at import": Attack(hook(ANSWER, head=SPIN), "cpu_limit"),
-    "hangs in C": Attack(hook("sum(range(10**12))"), "cpu_limit"),
+    "hangs in a hook": Attack(hook(SPIN), "cpu_limit", *FELLING),
+    "hangs in its constructor": Attack(constructor(SPIN), "cpu_limit", *FELLING),
+    "hangs at import": Attack(hook(ANSWER, head=SPIN), "cpu_limit", *FELLING),
+    "hangs in C": Attack(hook("sum(range(10**12))"), "cpu_limit", *FELLING),
+    "hangs in one huge number": Attack(
+        hook("10**10**9", ANSWER), "cpu_limit", *FELLING
+    ),
+    "hangs in the text of its exception": Attack(
+        hook(
+            "raise Slow",
+            head=f"class Slow(Exception):\n    def __str__(self):\n        {SPIN}",
+        ),
+        "cpu_limit",
+        *FELLING,
+    ),
     "hides from the signal of its CPU limit": Attack(
         hook(
             OS,
@@ -28,37 +52,102 @@ HANGS = {
             SPIN,
         ),
         "cpu_limit",
+        *FELLING,
     ),
     "sleeps": Attack(
         hook(OS, "os.sys.modules['time'].sleep(600)"),
         "wall_limit",
+        "",
+        ALONE,
+        "fell",
+        IMPATIENT,
+    ),
+    "takes more CPU time than it may": Attack(
+        hook(OS, TIME, SPIN_SOME, BOAST),
+        "cpu_limit",
+        "",
+        ("CPU time",),
+        "boasted",
+        HURRIED,
+    ),
+    "takes more CPU time than it may before it is asked": Attack(
+        hook(BOAST, head=f"{OS}\n{TIME}\n{SPIN_SOME}"),
+        "cpu_limit",
+        "",
+        ("CPU time",),
+        "boasted",
+        HURRIED,
+    ),
+    "takes its CPU time in small bites": Attack(
+        hook(
+            OS,
+            TIME,
+            "end_s = time.process_time() + 0.04",
+            "while time.process_time() < end_s: pass",
+            ANSWER,
+        ),
+        "cpu_limit",
+        "",
+        ("CPU time",),
+        "fooled",
+        HURRIED,
+    ),
+    "thinks too long about one question": Attack(
+        hook(OS, TIME, SPIN_SOME, BOAST),
+        "cpu_limit",
+        "on one question",
+        ("time of a question",),
+        "boasted",
+        replace(HURRIED, cpu_s=5, question_cpu_s=0.1),
+    ),
+    "keeps the judge waiting": Attack(
+        hook(OS, TIME, "time.sleep(0.6)", BOAST),
+        "wall_limit",
+        "",
+        ("wall time",),
+        "boasted",
+        IMPATIENT,
+    ),
+    "keeps the judge waiting a little each time": Attack(
+        hook(OS, TIME, "time.sleep(0.05)", ANSWER),
+        "wall_limit",
+        "",
+        ("wall time",),
+        "fooled",
+        IMPATIENT,
     ),
 }
 
 ENDS = {
-    "reads far outside its memory": Attack(
-        hook(
-            "far = np.lib.stride_tricks.as_strided(np.zeros(1), (1 << 40,), (8,))",
-            "return far[1 << 39]",
-        ),
-        "crash",
-        "SIGSEGV",
+    "reads far outside its memory": _crash(
+        "far = np.lib.stride_tricks.as_strided(np.zeros(1), (1 << 40,), (8,))",
+        "return far[1 << 39]",
     ),
-    "reads address 0 through ctypes": Attack(
-        hook("np.ctypeslib.ctypes.string_at(0)"), "crash", "SIGSEGV"
+    "writes far outside its memory": _crash(
+        "far = np.lib.stride_tricks.as_strided(np.zeros(1), (1 << 40,), (8,))",
+        "far[1 << 39] = 1.0",
     ),
-    "reaches ctypes through sys.modules": Attack(
-        hook(OS, "os.sys.modules['ctypes'].string_at(0)"), "crash", "SIGSEGV"
+    "reads address 0 through ctypes": _crash("np.ctypeslib.ctypes.string_at(0)"),
+    "reaches ctypes through sys.modules": _crash(
+        OS, "os.sys.modules['ctypes'].string_at(0)"
     ),
-    "aborts": Attack(hook(OS, "os.abort()"), "crash", "SIGSYS"),
-    "stops itself": Attack(hook(OS, "os.kill(os.getpid(), 19)"), "crash", "SIGSYS"),
-    "raises SystemExit": Attack(hook("raise SystemExit(3)"), "exit", "code 3"),
-    "exits at import": Attack(hook(ANSWER, head="raise SystemExit"), "exit"),
-    "exits without a word": Attack(hook(OS, "os._exit(0)"), "exit", "code 0"),
-    "raises what nobody catches": Attack(hook("raise KeyboardInterrupt"), "exit"),
+    "aborts": _crash(OS, "os.abort()", how="SIGSYS"),
+    "stops itself": _crash(OS, "os.kill(os.getpid(), 19)", how="SIGSYS"),
+    "raises SystemExit": Attack(
+        hook("raise SystemExit(3)"), "exit", "code 3", ALONE, "fell"
+    ),
+    "exits at import": Attack(
+        hook(ANSWER, head="raise SystemExit"), "exit", "", ALONE, "fell"
+    ),
+    "exits without a word": Attack(
+        hook(OS, "os._exit(0)"), "exit", "code 0", ALONE, "fell"
+    ),
+    "raises what nobody catches": Attack(
+        hook("raise KeyboardInterrupt"), "exit", "", ALONE, "fell"
+    ),
     "closes its connection": Attack(hook(OS, "os.close(3)"), "exit"),
     "closes its connection and goes on": Attack(
-        hook(OS, "os.close(3)", SPIN), "cpu_limit"
+        hook(OS, "os.close(3)", SPIN), "cpu_limit", *FELLING
     ),
     "kills the process above it": Attack(
         hook(OS, "os.kill(os.getppid(), 9)", SPIN),
@@ -172,6 +261,25 @@ GRABS = {
         "decision",
         "",
         ("limits", "seccomp"),
+        "boasted",
+    ),
+    "maps more shared memory than its limit": Attack(
+        hook(
+            OS,
+            "held = os.sys.modules['mmap'].mmap(-1, 1 << 28)",
+            "held[::4096] = bytes(1 << 16)",
+            BOAST,
+        ),
+        "exception",
+        "OSError",
+        ("limits",),
+        "boasted",
+    ),
+    "opens more than it may": Attack(
+        hook(OS, "[os.open('/dev/null', 0) for _ in range(100)]", BOAST),
+        "exception",
+        "",
+        ("limits", *LAYERED),
         "boasted",
     ),
     "watches files": Attack(

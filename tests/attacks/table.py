@@ -1,7 +1,10 @@
 """What an attack is, and the lines that many begin with."""
 
 import os
+from dataclasses import replace
 from typing import NamedTuple
+
+from evaluators.confine import Limits
 
 OS = "import statistics; os = statistics.sys.modules['os']"
 """The list of imports is no boundary: what may be imported hands out what may not."""
@@ -24,13 +27,22 @@ REFUSED = ("exception", "PermissionError")
 """Kind and text of a failure over a file."""
 
 
+LIMITS = Limits(cpu_s=1, wall_s=10, memory_bytes=1 << 26)
+HURRIED = replace(LIMITS, cpu_s=0.2)
+IMPATIENT = replace(LIMITS, wall_s=0.3)
+ALONE = ("process",)
+
+
 class Attack(NamedTuple):
     """A policy's source, the kind of failure expected of it, and what guards from it.
 
-    ``source`` may name the prey: ``$file`` and so on, see ``tests.attacks.prey``.
-    ``guards`` are the layers without which it succeeds, or "process" for the process of
-    its own; none where no layer but a check of answers stands in its way. It has
-    succeeded when ``sentinel`` says so: the name of a test in ``tests.attacks.prey``.
+    ``source`` may name the prey: ``$file`` and so on, see ``tests.attacks.prey``. An
+    empty ``kind`` is a policy that is scored, and does no harm. ``guards`` are the
+    layers without which it succeeds, checks of the judge's that
+    ``tests.attacks.guards`` takes away, or "process" for the process of its own; none
+    where it is only to fail. It has succeeded when ``sentinel`` says so: the name of a
+    test in ``tests.attacks.sentinels``, "fell" if no judge survives it. It is tried so
+    many ``times``, ``on`` a problem or, without one, on the smallest that there is.
     """
 
     source: str
@@ -38,6 +50,9 @@ class Attack(NamedTuple):
     says: str = ""
     guards: tuple[str, ...] = ()
     sentinel: str = "told"
+    limits: Limits = LIMITS
+    on: str = ""
+    times: int = 1
 
 
 def hook(*lines: str, head: str = "") -> str:
