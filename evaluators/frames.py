@@ -38,7 +38,8 @@ _FLAT = struct.Struct("<QIIQ4I")
 _SHAPES = tuple(struct.Struct(f"<Q{4 * n}I") for n in range(MAX_ARRAYS + 1))
 _TYPES = (np.dtype(np.int64), np.dtype(np.float64))
 _ONE = _SHAPES[1]
-_CODES = {kind.char: code for code, kind in enumerate(_TYPES)}
+_CODES = {kind.char: code for code, kind in enumerate(_TYPES)} | {"q": 0}
+"""By numpy's letter; "q" is an int64, too, where C's long and long long are alike."""
 
 
 class FrameError(Exception):

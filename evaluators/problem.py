@@ -54,6 +54,11 @@ def numbers(answer: object, hook: str) -> NDArray[Any]:
         array = np.asarray(answer)
     except (TypeError, ValueError):
         raise PolicyError("decision", f"{hook} returned a ragged list") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it may run the policy's own lines
+        what = f"{hook} returned what is no array: {type(error).__name__}"
+        raise PolicyError("decision", what) from None
     if array.dtype.kind not in "biuf":
         raise PolicyError("decision", f"{hook} returned {array.dtype}; need numbers")
     return array

@@ -221,7 +221,7 @@ def checked_count(value: object, hook: str) -> int:
     """``value`` as an int from 0 to 2**31; raises ``PolicyError`` "decision"."""
     array = numbers(value, hook)
     if array.shape != () or not np.isfinite(array):
-        raise PolicyError("decision", f"{hook} returned {value!r}; expected one number")
+        raise PolicyError("decision", f"{hook} returned {array}; expected one number")
     number = float(array)
     if not 0 <= number < 2**31:
         raise PolicyError("decision", f"{hook} returned {number}; expected 0 or more")
