@@ -1,8 +1,7 @@
 """How large a policy's text may be, so that reading it is quick and safe.
 
 A policy is an idea. What is larger than these caps is machine output or a table of the
-trace, which the shipped baselines are far from: the largest has 2,044 bytes, 470
-tokens, 28 constants and 13 levels.
+trace: ten of the shipped baselines in one file are below all of them.
 """
 
 import ast
