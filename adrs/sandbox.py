@@ -127,7 +127,7 @@ def _outcome(
     conversation: Conversation, problem: Problem, source: str, exam: Exam
 ) -> tuple[Outcome, Decisions]:
     """What came of it, and all that the policy answered."""
-    said = Decisions((), {}, ())
+    said, policy = Decisions((), {}, ()), None
     try:
         policy = RemotePolicy(conversation, source, problem.hooks, problem.manners)
         said = Decisions(policy.has, policy.manners, policy.entries)
@@ -136,6 +136,10 @@ def _outcome(
             policy.finish()
     except PolicyError as error:
         outcome = failed(exam.scenario, error.failure)
+    finally:
+        # Its hooks refer to it, so all that it was answered would stay in memory.
+        if policy is not None:
+            vars(policy).clear()
     return outcome, said
 
 
