@@ -30,6 +30,7 @@ from evaluators.sim.hooks import (
 )
 from evaluators.views_blocks import Blocks
 
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 NONCE = 0
 PROBLEM = load("eviction")
 LIMITS = Limits(cpu_s=1e6, wall_s=60, memory_bytes=1 << 28)

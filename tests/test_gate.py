@@ -15,6 +15,10 @@ from evaluators.evaluation import PolicyError
 from evaluators.load import PUBLISHED
 from tests.contracts.test_policies import FILES
 
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore::{kind}")
+    for kind in ("SyntaxWarning", "DeprecationWarning")
+]
 NUMPY = "import numpy as np\n"
 
 
