@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,6 +92,27 @@ def test_it_ends_with_a_winner_what_it_changed_and_what_that_gained(finished, pl
     assert "load 1.2x" in said
     assert "split=held_out" in said
     assert (place / "runs/a/winner.py").read_text().startswith('"""')
+
+
+def test_every_score_is_that_of_its_log_and_a_changed_one_is_found(
+    finished, place, tmp_path, monkeypatch, capsys
+):
+    assert finished.returncode == 0
+    shutil.copytree(place, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    assert main(["replay", "a", "workers=1"]) == 0
+    counts = re.search(r"(\d+) of (\d+) scores of", capsys.readouterr().out).groups()
+    lines = [json.loads(line) for line in journal(place, "a").splitlines()]
+    trials = sum(len(r["outcomes"]) for r in lines if r["record"] == "trial")
+    assert counts[0] == counts[1]
+    assert int(counts[0]) > trials  # those of the other arm and of validation as well
+    logs = sorted((tmp_path / "runs/a/decisions/journal").glob("*.zip"))
+    shutil.copy(logs[0], logs[1])
+    assert main(["replay", "a", "workers=1", f"candidate={logs[1].stem}"]) == 1
+    assert f"{logs[1].stem} on " in capsys.readouterr().out
+    logs[1].unlink()
+    assert main(["replay", "a", "workers=1", f"candidate={logs[1].stem}"]) == 1
+    assert "there is no log" in capsys.readouterr().out
 
 
 def test_the_control_arm_had_as_many_evaluations(finished, place):

@@ -55,6 +55,8 @@ def test_it_is_one_screen_and_warns():
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_each_command_works_with_a_small_budget(words, folder):
+    runs = sorted(path.parent.name for path in folder.glob("runs/*/config.json"))
+    words = [runs[0] if word == "NAME" else word for word in words]
     extra = {"evolve": SHORT, "score": SMALL}.get(words[0], ())
     done = adrs(words if "--help" in words else [*words, *extra], folder)
     assert done.returncode == 0, done.stderr
