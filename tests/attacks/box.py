@@ -7,10 +7,10 @@ import signal
 import traceback
 
 SURVIVED, HARMED, ENDED, BROKEN = 42, 43, 44, 45
-CPU_S, WALL_S, ROOM_BYTES = 0.3, 1.0, 1 << 28
+ROOM_BYTES = 1 << 28
 
 
-def comes_to(deed, cpu_s=CPU_S, wall_s=WALL_S):
+def comes_to(deed, cpu_s, wall_s):
     """What becomes of a process that does a deed, which returns whether it did harm.
 
     ``SURVIVED`` or ``HARMED``; ``ENDED`` when the deed ended it as Python programs end,

@@ -13,6 +13,7 @@ from evaluators.confine import LAYERS
 from evaluators.evaluation import Evaluation, Failure, PolicyError
 from evaluators.problems import eviction, scheduling
 from evaluators.sim import hooks, panel
+from evaluators.sim.cache import evict
 from evaluators.sim.cluster import migration, routing
 from evaluators.sim.progress import Progress
 from evaluators.starvation import Gate
@@ -103,8 +104,8 @@ def ids_in_order(rows, key):
     return np.arange(rows)
 
 
-def no_gate(scenario, run, reference):
-    del scenario, run, reference
+def no_gate(*given):
+    del given
     return Gate(1.0, "", 0.0, 0.0)
 
 
@@ -142,7 +143,9 @@ REMOVALS = {
     "wall time": (
         _instead(conversation.Conversation, "__init__", begin_without_a_clock),
     ),
-    "keys": (_instead(hooks, "checked_keys", keys_as_they_are),),
+    "keys": tuple(
+        _instead(module, "checked_keys", keys_as_they_are) for module in (hooks, evict)
+    ),
     "counts": (_instead(hooks, "checked_count", count_as_it_is),),
     "grants": (_instead(hooks, "_grants", grants_as_they_are),),
     "routes": (_instead(routing, "checked_route", route_as_it_is),),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.attacks.exams import plain_score
 from tests.attacks.prey import found_by, segment
 from tests.sandbox_problem import exam
 
@@ -171,6 +172,16 @@ def perfect(prey, outcome):
 def fooled(prey, outcome):
     """It was scored, as if nothing had been wrong."""
     return outcome.failure is None
+
+
+def gained(prey, outcome):
+    """It scores more than the engine's own rules."""
+    return outcome.score > plain_score(outcome.scenario)
+
+
+def broke(prey, outcome):
+    """The judge stumbled over it, or broke a law of its own."""
+    return outcome.failure is not None and outcome.failure.kind == "broken"
 
 
 def poisoned(prey, outcome):

@@ -8,7 +8,7 @@ from evaluators.sim.cluster.reports import Reports
 from evaluators.sim.cluster.routing import RoutingPolicy
 from evaluators.workloads.trace import PS_PER_S
 
-MOST_IDLE = 200_000
+MOST_IDLE = 100_000
 """Times that the timer may ring on a scenario with nobody to move.
 
 The policy is not asked then, so no limit on its process would ever end a tiny period.
