@@ -22,6 +22,7 @@ from evaluators.sim.hooks import (
 )
 from tests.problems.small import small
 
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 INF, NAN, TINY, HUGE = math.inf, math.nan, 5e-324, 10**100
 ROWS = 3
 REFUSED = "decision"

@@ -222,7 +222,7 @@ def few_and_many(few, many):
     return pytest.mark.parametrize("n", [few, slow])
 
 
-@few_and_many(17_000, 700_000)
+@few_and_many(18_000, 700_000)
 def test_a_channel_makes_arrays_or_a_frame_error_of_any_packets(n):
     draws, kinds = random.Random(n), corpus()
     begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -244,7 +244,7 @@ def test_a_channel_makes_arrays_or_a_frame_error_of_any_packets(n):
     assert grown_bytes(begun) < ROOM_BYTES
 
 
-@few_and_many(3_000, 300_000)
+@few_and_many(2_000, 300_000)
 def test_a_conversation_ends_in_an_answer_or_a_typed_failure(n):
     draws, kinds = random.Random(n), corpus()
     begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

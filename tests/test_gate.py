@@ -185,7 +185,7 @@ PIECES = (
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=60).map("".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_pieces_of_python_are_a_candidate_or_told_what_is_wrong(source):
     try:
         assert is_taken(source)
@@ -208,7 +208,7 @@ def mutants(n, draws):
 
 
 @pytest.mark.parametrize(
-    "n", [300, pytest.param(100_000, marks=pytest.mark.slow, id="many")]
+    "n", [200, pytest.param(100_000, marks=pytest.mark.slow, id="many")]
 )
 def test_broken_baselines_are_candidates_or_told_what_is_wrong(n):
     slowest_s = 0.0

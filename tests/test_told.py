@@ -169,7 +169,7 @@ TELLING = POLICY.format(
 SMALL = (
     *("problem=scheduling", "problem.n_requests=30", "problem.regimes=[1.0]"),
     *("problem.train_seeds=1", "problem.validation_seeds=2", "contenders=1"),
-    *("budget.evaluations=8", "search.slots=4", "search.lag=0", "tracking=off"),
+    *("budget.evaluations=5", "search.slots=5", "search.lag=0", "tracking=off"),
     *("workers=1", "run=a", "llm=openai", "llm.model=x"),
 )
 
