@@ -268,5 +268,7 @@ def test_the_corpus_itself_is_what_it_is_meant_to_be():
     answer = message(frames.ANSWER, frames.pack((REAL[0],)))
     assert outcome([start, answer]) == "answer"
     assert outcome([start, message(frames.ERROR, b"\x02why")]) == "exception"
+    late = (NONCE + 1).to_bytes(8, "little") + answer[8:]
+    assert outcome([start, late]) == "protocol"
     assert math.isclose(received([answer], is_flat=True)[0][0], 0.5)
     assert mutated(answer, draws) != answer or mutated(answer, draws) != answer
