@@ -49,15 +49,10 @@ def validate(
     do not sit, nor do those that decide differently when they sit it again. Raises
     ``ValueError`` when validation cannot be halved or no baseline may sit it.
     """
-    evolved, tuned = arms
+    evolved = arms[0]
     sat = exams(at, "validation")
     pick, reporting = halves(at, sat)
-    sitters = [*_sitters("seed", evolved, most), *_sitters("evolved", evolved, most)]
-    sitters += _sitters("tuned", tuned, most)
-    differing = unsteady(pool, [sitter.trial for sitter in sitters], train)
-    sitters = [s for s in sitters if s.row.id not in differing]
-    if all(sitter.arm != "seed" for sitter in sitters):
-        raise ValueError("no seed can be scored on every exam, and alike twice")
+    sitters, differing = _admitted(pool, train, arms, most)
     sources = list(dict.fromkeys(sitter.source for sitter in sitters))
     found: dict[str, Evaluation] = {}
     for source, evaluation in zip(sources, pool.evaluate(sources, sat), strict=True):
@@ -76,8 +71,22 @@ def validate(
         n_evolved,
         n_tuned,
         at.regimes * at.seeds["train"],
-        tuple(differing),
+        differing,
     )
+
+
+def _admitted(
+    pool: Pool, train: Sequence[Exam], arms: tuple[Archive, Archive], most: int
+) -> tuple[list[Sitter], tuple[str, ...]]:
+    """Who may sit, and who may not for deciding differently when asked again."""
+    evolved, tuned = arms
+    sitters = [*_sitters("seed", evolved, most), *_sitters("evolved", evolved, most)]
+    sitters += _sitters("tuned", tuned, most)
+    differing = unsteady(pool, [sitter.trial for sitter in sitters], train)
+    sitters = [s for s in sitters if s.row.id not in differing]
+    if all(sitter.arm != "seed" for sitter in sitters):
+        raise ValueError("no seed can be scored on every exam, and alike twice")
+    return sitters, tuple(differing)
 
 
 def identity(at: Sitting, sat: Sequence[Exam]) -> str:
