@@ -1,12 +1,12 @@
 """The engine's end of the conversation with a policy in another process."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from adrs.conversation import Conversation
 from adrs.decisions import Entry
 from evaluators import frames
+from evaluators.child import start_of
 from evaluators.evaluation import PolicyError
 from evaluators.manners import Manner, heard
 from evaluators.mirror import Teller
@@ -38,14 +38,8 @@ class RemotePolicy:
         manners: Sequence[Manner] = (),
     ) -> None:
         assert len(hooks) <= frames.MAX_HOOKS, "more hooks than a frame's kind can say"
-        start = {
-            "source": source,
-            "hooks": [_described(hook) for hook in hooks],
-            "manners": manners,
-        }
-        answer = conversation.ask(
-            "the policy", frames.START, json.dumps(start).encode()
-        )
+        told = start_of(source, hooks, manners)
+        answer = conversation.ask("the policy", frames.START, told)
         has, manner = _start_reply(answer, hooks, manners)
         vars(self).update(manner)
         self._conversation = conversation
@@ -174,8 +168,3 @@ def _start_reply(
     except ValueError as error:
         message = f"the policy: a malformed reply to its start: {error}"
         raise PolicyError("protocol", message) from None
-
-
-def _described(hook: Hook) -> dict[str, object]:
-    names = ("name", "arguments", "returns", "meaning", "asked")
-    return {name: getattr(hook, name) for name in names}

@@ -9,11 +9,11 @@ no object of the policy's is ever touched on the other side.
 
 import io
 import itertools
-import json
+import marshal
 import re
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn, get_args
 
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from evaluators import frames
 from evaluators.confine import POLICY_DESCRIPTOR
 from evaluators.evaluation import FailureKind, PolicyError
-from evaluators.load import described, hooks_of, load_policy
+from evaluators.load import described, hooks_of, load_policy, offered
 from evaluators.manners import Manner, told
 from evaluators.mirror import Mirror
 from evaluators.problem import Hook, arguments, numbers
@@ -33,34 +33,37 @@ __all__ = ["FAILURES", "Child", "load_policy", "serve"]
 MAX_OUTPUT_CHARS = 1 << 20
 FAILURES = get_args(FailureKind)
 
+BUILTINS = offered()
+"""Made once, in the zygote: to copy them is to touch each, on sixty pages."""
+
 _NOTHING = frames.pack(())
+_FAMILY, _TYPE = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
 _FLAT = "keys", "count", "index", "modes"
 """What hooks return that is one array."""
 _FLOATS, _INTS = np.dtype(np.float64), np.dtype(np.int64)
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
 
-def serve() -> None:
+def serve(child: "Child") -> None:
     """Answer on ``POLICY_DESCRIPTOR`` until the engine's side closes it."""
-    output = Output()
-    sys.stdout = sys.stderr = output
-    connected = socket.socket(fileno=POLICY_DESCRIPTOR)
+    sys.stdout = sys.stderr = child.output
+    # Told all this, it need not ask the kernel; and it is no Python class.
+    connected = socket.SocketType(_FAMILY, _TYPE, 0, POLICY_DESCRIPTOR)
     channel = frames.Channel(connected, frames.MAX_QUESTION_BYTES)
     try:
-        answer_all(channel)
+        answer_all(child, channel)
     except frames.ClosedError:
         return
 
 
-def answer_all(channel: frames.Channel, times: int | None = None) -> None:
+def answer_all(
+    child: "Child", channel: frames.Channel, times: int | None = None
+) -> None:
     """Answer what comes, so many ``times`` if given; else until it is closed."""
-    # Built while there is memory, for when there is none.
-    starved = _failure("memory_limit", "asked for more memory than its limit")
-    child = Child()
     unsaid: tuple[int, bytes] | None = None
     for _ in itertools.repeat(None) if times is None else range(times):
         frame = channel.receive()
-        kind, payload = unsaid or _reply(child, frame, starved)
+        kind, payload = unsaid or _reply(child, frame)
         if frames.FIRST_TOLD <= frame.kind < frames.FIRST_HOOK:
             # What went wrong over it is the answer to the next question.
             unsaid = (kind, payload) if kind == frames.ERROR else None
@@ -68,7 +71,7 @@ def answer_all(channel: frames.Channel, times: int | None = None) -> None:
             channel.send(frame.nonce, kind, payload)
 
 
-def _reply(child: "Child", frame: frames.Frame, starved: bytes) -> tuple[int, bytes]:
+def _reply(child: "Child", frame: frames.Frame) -> tuple[int, bytes]:
     """Kind and payload of what to send back for a frame."""
     try:
         return frames.ANSWER, child.reply(frame)
@@ -76,7 +79,7 @@ def _reply(child: "Child", frame: frames.Frame, starved: bytes) -> tuple[int, by
         failure = error.failure
         return frames.ERROR, _failure(failure.kind, failure.message)
     except MemoryError:
-        return frames.ERROR, starved
+        return frames.ERROR, child.starved
     except Exception as error:  # noqa: BLE001 - the boundary: a policy may raise anything
         where = child.asked + ": " if child.asked else ""
         return frames.ERROR, _failure("exception", where + described(error))
@@ -88,6 +91,12 @@ def _failure(kind: FailureKind, message: str) -> bytes:
     return bytes([FAILURES.index(kind)]) + plain.encode(errors="replace")
 
 
+def start_of(source: str, hooks: Sequence[Hook], manners: Sequence[Manner]) -> bytes:
+    """Payload of the frame that a conversation starts with."""
+    plain = [(h.name, h.arguments, h.returns, h.meaning, h.asked) for h in hooks]
+    return marshal.dumps((source, plain, [tuple(manner) for manner in manners]))
+
+
 class Call(NamedTuple):
     """One hook to be called in answer to a question, with which of its arguments."""
 
@@ -97,10 +106,16 @@ class Call(NamedTuple):
 
 
 class Child:
-    """The policy with its mirror of what the engine has told, between two questions."""
+    """The policy with its mirror of what the engine has told, between two questions.
+
+    Made before there is a policy, in the zygote, where it costs nobody anything.
+    """
 
     def __init__(self) -> None:
         self.asked = ""
+        self.output = Output()
+        # Made while there is memory, for when there is none.
+        self.starved = _failure("memory_limit", "asked for more memory than its limit")
         self._hooks: list[Hook] = []
         self._calls: dict[str, Callable[..., Any]] = {}
         self._mirror = Mirror()
@@ -114,16 +129,13 @@ class Child:
 
     def _start(self, payload: bytes) -> bytes:
         """Load the policy; say which hooks it has and how to ask it."""
-        start = json.loads(payload)
-        self._hooks = [
-            Hook(**{**hook, "arguments": tuple(hook["arguments"])})
-            for hook in start["hooks"]
-        ]
-        policy = load_policy(start["source"], self._hooks)
+        source, hooks, wanted = marshal.loads(payload)
+        self._hooks = [Hook(*hook) for hook in hooks]
+        policy = load_policy(source, self._hooks, BUILTINS)
         found = hooks_of(policy, self._hooks)
         self._calls = {name: getattr(policy, name) for name in found}
         has = np.array([hook.name in found for hook in self._hooks], dtype=np.int64)
-        manners = [Manner(*manner) for manner in start["manners"]]
+        manners = [Manner(*manner) for manner in wanted]
         return frames.pack((has, told(policy, manners)))
 
     def _answer(self, frame: frames.Frame) -> bytes:

@@ -7,6 +7,7 @@ zygote (``Confinement``), so that a child only puts it in force.
 """
 
 import fcntl
+import inspect
 import math
 import os
 import platform
@@ -15,7 +16,8 @@ import signal
 import struct
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from evaluators import landlock, seccomp
 from evaluators.kernel import call, prctl
@@ -36,7 +38,17 @@ _OUT_OF_THE_WAY = 64
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
-_CAPABILITIES_VERSION = 0x20080522
+_NO_CAPABILITIES = struct.pack("Ii", 0x20080522, 0), bytes(24)
+_MOST_RESOURCES = (
+    (resource.RLIMIT_FSIZE, 0),
+    (resource.RLIMIT_NOFILE, _MAX_DESCRIPTORS),
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_NPROC, 0),
+)
+# In a fresh fork each page touched is a page copied, and Python's wrapper of this
+# function, which makes enumerations, touches fifty.
+_set_handler = inspect.unwrap(signal.signal)
+_BY_DEFAULT = int(signal.SIG_DFL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,16 @@ class Confinement:
         self._null = _high(os.open(os.devnull, os.O_RDWR))
         self._ruleset = _ready(lambda: _high(landlock.ruleset()))
         self._program = _ready(lambda: seccomp.policy_program(platform.machine()))
+        # What every child begins with, as it inherits it.
+        self._space_bytes = _address_space_bytes()
+        self._steps: dict[str, Callable[[_Wanted], None]] = {
+            "session": _lead_a_session,
+            "descriptors": self._close_others,
+            "limits": self._limit_resources,
+            "privileges": _give_up_privileges,
+            "landlock": self._restrict,
+            "seccomp": self._filter_calls,
+        }
 
     def apply(
         self, layers: Collection[str], limits: Limits, connection: int, parent: int
@@ -91,42 +113,52 @@ class Confinement:
         failed.
         """
         os.dup2(connection, POLICY_DESCRIPTOR)
-        keeps_ruleset = "landlock" in layers and isinstance(self._ruleset, int)
-        steps: dict[str, Callable[[], None]] = {
-            "session": lambda: _lead_a_session(parent),
-            "descriptors": lambda: self._close_others(keeps_ruleset),
-            "limits": lambda: _limit_resources(limits),
-            "privileges": _give_up_privileges,
-            "landlock": self._restrict,
-            "seccomp": self._filter_calls,
-        }
+        wanted = _Wanted(layers, limits, parent)
         for layer in LAYERS:
             if layer in layers:
                 try:
-                    steps[layer]()
+                    self._steps[layer](wanted)
                 except (OSError, ValueError) as error:
                     code = getattr(error, "errno", None)
                     raise ConfinementError(layer, code or 0) from error
 
-    def _close_others(self, keeps_ruleset: bool) -> None:
+    def _close_others(self, wanted: "_Wanted") -> None:
         for descriptor in (0, 1, 2):
             os.dup2(self._null, descriptor)
         first = POLICY_DESCRIPTOR + 1
-        if keeps_ruleset and isinstance(self._ruleset, int):
+        if "landlock" in wanted.layers and isinstance(self._ruleset, int):
             self._ruleset = os.dup2(self._ruleset, first)
             first += 1
         os.closerange(first, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
-    def _restrict(self) -> None:
+    def _limit_resources(self, wanted: "_Wanted") -> None:
+        # The kernel counts whole seconds, so the engine's side, which counts exactly,
+        # is to notice first.
+        cpu_s = math.ceil(wanted.limits.cpu_s) + 1
+        memory = self._space_bytes + wanted.limits.memory_bytes
+        _limit(resource.RLIMIT_AS, memory, memory)
+        _limit(resource.RLIMIT_CPU, cpu_s, cpu_s + 1)
+        for what, most in _MOST_RESOURCES:
+            _limit(what, most, most)
+
+    def _restrict(self, _: "_Wanted") -> None:
         if isinstance(self._ruleset, OSError):
             raise self._ruleset
         landlock.restrict(self._ruleset)
         os.close(self._ruleset)
 
-    def _filter_calls(self) -> None:
+    def _filter_calls(self, _: "_Wanted") -> None:
         if isinstance(self._program, OSError):
             raise self._program
         seccomp.filter_calls(self._program)
+
+
+class _Wanted(NamedTuple):
+    """What a process is to be confined by, and whose child it is."""
+
+    layers: Collection[str]
+    limits: Limits
+    parent: int
 
 
 def die_with(parent: int, how: signal.Signals) -> None:
@@ -155,44 +187,26 @@ def _high(descriptor: int) -> int:
     return moved
 
 
-def _lead_a_session(parent: int) -> None:
+def _lead_a_session(wanted: _Wanted) -> None:
     """Lead a session, so that the whole group can be killed, and outlive nobody."""
     os.setsid()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    die_with(parent, signal.SIGKILL)
+    _set_handler(signal.SIGTERM, _BY_DEFAULT)
+    die_with(wanted.parent, signal.SIGKILL)
 
 
-def _give_up_privileges() -> None:
+def _give_up_privileges(_: _Wanted) -> None:
     """Gain none by running a program, and keep none of root's."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    header = struct.pack("Ii", _CAPABILITIES_VERSION, 0)
-    call("capset", header, bytes(24))
+    call("capset", *_NO_CAPABILITIES)
 
 
-def _limit_resources(limits: Limits) -> None:
-    # The kernel counts whole seconds, so the engine's side, which counts exactly, is
-    # to notice first.
-    cpu_s = math.ceil(limits.cpu_s) + 1
-    memory = _address_space_bytes() + limits.memory_bytes
-    wanted = (
-        (resource.RLIMIT_AS, memory, memory),
-        (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
-        (resource.RLIMIT_FSIZE, 0, 0),
-        (resource.RLIMIT_NOFILE, _MAX_DESCRIPTORS, _MAX_DESCRIPTORS),
-        (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_NPROC, 0, 0),
-    )
-    for what, soft, hard in wanted:
-        ceiling = resource.getrlimit(what)[1]
-        if ceiling != resource.RLIM_INFINITY:
-            soft, hard = min(soft, ceiling), min(hard, ceiling)
-        resource.setrlimit(what, (soft, hard))
+def _limit(what: int, soft: int, hard: int) -> None:
+    ceiling = resource.getrlimit(what)[1]
+    if ceiling != resource.RLIM_INFINITY:
+        soft, hard = min(soft, ceiling), min(hard, ceiling)
+    resource.setrlimit(what, (soft, hard))
 
 
 def _address_space_bytes() -> int:
-    # The least that can be read: in a fresh fork each page touched is a page copied.
-    pages = os.open("/proc/self/statm", os.O_RDONLY)
-    try:
-        return int(os.read(pages, 100).split()[0]) * resource.getpagesize()
-    finally:
-        os.close(pages)
+    pages = Path("/proc/self/statm").read_text().split()[0]
+    return int(pages) * resource.getpagesize()

@@ -69,7 +69,7 @@ class Channel:
 
     def __init__(
         self,
-        connected: socket.socket,
+        connected: socket.SocketType,
         max_bytes: int,
         patience: Callable[[], None] = lambda: None,
     ) -> None:

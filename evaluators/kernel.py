@@ -18,6 +18,8 @@ COMMON = {
 }
 """Numbers since Linux 5.2 are the same on all machines."""
 
+_HERE = COMMON | NUMBERS.get(platform.machine(), {})
+
 
 @functools.cache
 def libc() -> ctypes.CDLL:
@@ -30,7 +32,7 @@ def call(name: str, *arguments: object) -> int:
 
     Each argument is passed as a C long, or as the pointer that it is.
     """
-    number = COMMON.get(name) or NUMBERS.get(platform.machine(), {}).get(name)
+    number = _HERE.get(name)
     if number is None:
         raise OSError(38, f"{name}: no number known on {platform.machine()}")
     given = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]

@@ -5,13 +5,12 @@ A child that inherits all of this has fewer pages of memory to make its own, whi
 most of what it costs to start one. The policy here is ours, and nothing of it remains.
 """
 
-import json
 import socket
 
 import numpy as np
 
 from evaluators import frames
-from evaluators.child import answer_all
+from evaluators.child import Child, answer_all, start_of
 from evaluators.mirror import Teller
 from evaluators.problem import Hook
 from evaluators.views import (
@@ -55,9 +54,7 @@ def rehearse() -> None:
 
 
 def _converse(channel: frames.Channel, theirs: socket.socket) -> None:
-    hook = {name: getattr(_RANK, name) for name in _RANK.__slots__}
-    start = {"source": _POLICY, "hooks": [hook], "manners": []}
-    channel.send(0, frames.START, json.dumps(start).encode())
+    channel.send(0, frames.START, start_of(_POLICY, (_RANK,), ()))
     teller, table = Teller(), Table(_ROWS)
     facts = EngineFacts(np.ones(len(ENGINE_CONSTANTS)), np.ones((3, 1)))
     tenants = np.zeros((len(TENANT_COLUMNS), 1), dtype=np.int64)
@@ -68,6 +65,7 @@ def _converse(channel: frames.Channel, theirs: socket.socket) -> None:
         waiting = Waiting(table, np.arange(_ROWS))
         told = teller.told(_ARGUMENTS, (waiting, engine))
         channel.send(time + 1, frames.FIRST_HOOK + 1, told)
-    answer_all(frames.Channel(theirs, frames.MAX_QUESTION_BYTES), TIMES + 1)
+    others = frames.Channel(theirs, frames.MAX_QUESTION_BYTES)
+    answer_all(Child(), others, TIMES + 1)
     for _ in range(TIMES + 1):
         assert channel.receive().kind == frames.ANSWER, "a rehearsal has no errors"

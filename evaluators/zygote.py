@@ -15,8 +15,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -83,6 +82,7 @@ class Zygote:
         self._control = control
         self._live: set[int] = set()
         self._confinement = Confinement()
+        self._child = child.Child()
 
     def serve(self) -> None:
         """Serve requests until the other side closes the socket; end all children."""
@@ -117,12 +117,32 @@ class Zygote:
         parent = os.getpid()
         process = os.fork()
         if process == 0:
-            with _ended():
-                self._confine(limits, layers, connection, parent)
-                _become(probe)
+            self._become(limits, layers, connection, parent, probe)
         os.close(connection)
         self._live.add(process)
         return REPLY.pack(process, 0, 0, 0.0, 0)
+
+    def _become(
+        self,
+        limits: Limits,
+        layers: Sequence[str],
+        connection: int,
+        parent: int,
+        probe: int,
+    ) -> NoReturn:
+        """Be a policy's process, or make a probe, to the end, whatever happens."""
+        status = 1
+        try:
+            self._confine(limits, layers, connection, parent)
+            if probe == SERVE:
+                child.serve(self._child)
+                status = 0
+            else:
+                status = probes.made(probes.ALL[probe])
+        except SystemExit as error:
+            status = error.code if isinstance(error.code, int) else 1
+        finally:
+            os._exit(status & 0xFF)
 
     def _confine(
         self, limits: Limits, layers: Sequence[str], connection: int, parent: int
@@ -173,26 +193,6 @@ class Zygote:
             return []
         me, parents = os.getpid(), _parents()
         return [p for p, of in parents.items() if of == me and p not in self._live]
-
-
-@contextmanager
-def _ended() -> Iterator[None]:
-    """End this process with the block, whatever happens in it."""
-    status = 1
-    try:
-        yield
-        status = 0
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 1
-    finally:
-        os._exit(status & 0xFF)
-
-
-def _become(probe: int) -> None:
-    if probe == SERVE:
-        child.serve()
-    else:
-        raise SystemExit(probes.made(probes.ALL[probe]))
 
 
 def _frozen_family(processes: list[int]) -> set[int]:
@@ -289,6 +289,7 @@ def main() -> None:
     if threads != 1:
         raise SystemExit(f"{threads} threads after importing numpy; expected 1")
     rehearsal.rehearse()
+    zygote = Zygote(socket.socket(fileno=int(sys.argv[2])))
     gc.collect()
     gc.freeze()
-    Zygote(socket.socket(fileno=int(sys.argv[2]))).serve()
+    zygote.serve()
