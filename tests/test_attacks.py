@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -176,24 +177,38 @@ if "nobody" in sys.argv[1]:
     become_nobody()
 if "container" in sys.argv[1]:
     fake(*DOCKER)
-options = ["-p", "no:cacheprovider", "-m", "not slow", "--basetemp", sys.argv[2]]
-sys.exit(pytest.main([*options, "tests/test_attacks.py"]))
+options = ["-p", "no:cacheprovider", "-m", "slow or not slow", "-k", "not another_user"]
+sys.exit(pytest.main([*options, "--basetemp", sys.argv[2], "tests/test_attacks.py"]))
 """
+
+
+@pytest.fixture(scope="module")
+def others():
+    """All of this file as somebody else, under way side by side."""
+    with ExitStack() as stack:
+        running = {}
+        for who in WHO:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            Path(folder).chmod(0o777)
+            running[who] = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", AS_ANOTHER, who, f"{folder}/at"],
+                    cwd=ROOT,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+            stack.callback(running[who].kill)
+        yield running
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("who", WHO)
-def test_all_of_it_holds_for_another_user_and_in_a_container(who):
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o777)
-        done = subprocess.run(
-            [sys.executable, "-c", AS_ANOTHER, who, f"{folder}/at"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+def test_all_of_it_holds_for_another_user_and_in_a_container(who, others):
+    said, _ = others[who].communicate()
+    assert others[who].returncode == 0, said[-3000:]
 
 
 def test_no_two_attacks_have_the_same_name():

@@ -173,7 +173,7 @@ PEEKS = {
         hook(
             OS,
             "for one in os.sys.modules['gc'].get_objects():",
-            "    if type(one).__name__ == 'Trace':",
+            "    if type(one).__name__ == 'Trace' and len(one.output_tokens) == 12:",
             "        raise ValueError(one.output_tokens.tolist())",
             ANSWER,
         ),
