@@ -5,8 +5,10 @@ exams, run the judge, and have every policy run in a process of its own. A worke
 dies is an accident of the machine, so what it had in hand is done again, never scored.
 """
 
+import functools
 import itertools
 import os
+import pickle
 import signal
 import socket
 import threading
@@ -40,6 +42,9 @@ LIFELINE_S = 0.25
 HAND_OVER_S = 5.0
 """How long loky may take to hand what it was given to its workers."""
 
+MAX_KEPT, MAX_KEPT_BYTES = 64, 1 << 20
+"""Exams that a worker keeps for the next policy, and the largest of them, pickled."""
+
 MAX_ON_A_CORE = 64
 """Workers of all pools on this machine that one core takes; more go unpinned."""
 
@@ -57,11 +62,15 @@ class WorkerError(Exception):
 
 
 class Task(NamedTuple):
-    """One policy on one exam; the problem by name, as its worker finds it."""
+    """One policy on one exam; the problem by name, as its worker finds it.
+
+    The exam is pickled once for all policies, and a worker keeps those that are small.
+    """
 
     problem: str
     source: str
-    exam: Exam
+    scenario: str
+    exam: bytes
     limits: Limits
     layers: tuple[str, ...]
 
@@ -103,10 +112,11 @@ class Pool:
         Work starts now and goes on in the background. Raises ``WorkerError`` when
         workers die under a task ``ATTEMPTS`` times, and what our own code raised.
         """
+        packed = [(exam.scenario.name, pickle.dumps(exam)) for exam in exams]
         work = [
             [
-                self._feeders.submit(self._outcome, self._task(source, exam))
-                for exam in exams
+                self._feeders.submit(self._outcome, self._task(source, *exam))
+                for exam in packed
             ]
             for source in sources
         ]
@@ -132,8 +142,8 @@ class Pool:
     ) -> None:
         self.close()
 
-    def _task(self, source: str, exam: Exam) -> Task:
-        return Task(self._problem, source, exam, self._limits, self._layers)
+    def _task(self, source: str, scenario: str, exam: bytes) -> Task:
+        return Task(self._problem, source, scenario, exam, self._limits, self._layers)
 
     def _evaluations(self, work: "list[list[Future[Outcome]]]") -> Iterator[Evaluation]:
         try:
@@ -157,7 +167,7 @@ class Pool:
                 self._replace(executor)
         raise WorkerError(
             f"workers died {ATTEMPTS} times over a policy on scenario "
-            f"{task.exam.scenario.name}; it was not scored: look for a lack of memory, "
+            f"{task.scenario}; it was not scored: look for a lack of memory, "
             "then resume"
         ) from cause
 
@@ -239,7 +249,20 @@ def _shut_down(executor: Executor) -> None:
 
 def _judge(task: Task) -> Outcome:
     problem = problems.load(task.problem)
-    return sandbox.evaluate(problem, task.source, task.exam, task.limits, task.layers)
+    is_small = len(task.exam) <= MAX_KEPT_BYTES
+    exam = (_kept_exam if is_small else _exam)(task.exam)
+    return sandbox.evaluate(problem, task.source, exam, task.limits, task.layers)
+
+
+def _exam(packed: bytes) -> Exam:
+    # The driver's own, that it sent to its worker: no policy ever writes one.
+    return cast(Exam, pickle.loads(packed))
+
+
+@functools.lru_cache(maxsize=MAX_KEPT)
+def _kept_exam(packed: bytes) -> Exam:
+    """The same one each time, with what was found of its scenario before."""
+    return _exam(packed)
 
 
 def _start_worker(driver: int) -> None:
