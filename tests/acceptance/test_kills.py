@@ -15,7 +15,13 @@ from tests.acceptance.command import ENVIRONMENT, SHORT, evolve, records, words
 from tests.test_pool import command
 from tests.test_sandbox import below, processes, wait_until
 
+TWELVE = ("budget.evaluations=12", "secret=public")
+"""A secret of each run's own would have each draw validations of its own."""
+
 KILLS = 20
+KILLS_OF_A_RUN = 5
+"""After so many a run may end, however slow this machine has become."""
+
 JOURNALS = ("journal.jsonl", "control.jsonl")
 
 
@@ -27,7 +33,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def replies(place):
     """What the offline model said in a run, and that run."""
-    done = evolve("run=offline", "budget.evaluations=12", cwd=place)
+    done = evolve("run=offline", *TWELVE, cwd=place)
     assert done.returncode == 0, done.stderr
     return place / "runs/offline/replies.jsonl"
 
@@ -80,12 +86,18 @@ def whole_lines(folder):
     return found
 
 
+def logs(folder):
+    """The logs of decisions with their places, and whatever else lies among them."""
+    found = (folder / "decisions").rglob("*")
+    return {p.relative_to(folder): p.read_bytes() for p in found if p.is_file()}
+
+
 def test_a_run_killed_before_its_last_word_says_and_reports_it_again(place, replies):
     folder = replies.parent
     before = whole_lines(folder)
     (folder / "summary.txt").rename(place / "summary.txt")
     (folder / "winner.py").unlink()
-    again = evolve("run=offline", "budget.evaluations=12", cwd=place)
+    again = evolve("run=offline", *TWELVE, cwd=place)
     assert again.returncode == 0, again.stderr
     assert "resuming run offline after" in again.stderr
     assert whole_lines(folder) == before
@@ -99,29 +111,31 @@ def test_a_run_killed_before_its_last_word_says_and_reports_it_again(place, repl
 def test_the_same_seed_gives_the_same_journals_in_another_folder(place, replies):
     other = place / "elsewhere"
     other.mkdir()
-    typed = ("run=x", "budget.evaluations=12", "workers=1")
+    typed = ("run=x", *TWELVE, "workers=1")
     assert evolve(*typed, cwd=other).returncode == 0
     assert whole_lines(other / "runs/x") == whole_lines(replies.parent)
 
 
 @pytest.mark.slow
 def test_twenty_kills_lose_nothing_and_leave_nothing(place, replies, orphans):
-    typed = ("llm=recorded", f"llm.path={replies}", "budget.evaluations=12")
+    typed = ("llm=recorded", f"llm.path={replies}", *TWELVE)
     started_s = time.monotonic()
     done = evolve(*typed, "run=whole", cwd=place)
     whole_s = time.monotonic() - started_s
     assert done.returncode == 0, done.stderr
     expected = whole_lines(place / "runs/whole")
+    expected_logs = logs(place / "runs/whole")
+    assert len(expected_logs) > 12
     moments = random.Random(20)
     n_kills = n_runs = 0
     while n_kills < KILLS:
         n_runs += 1
         name = f"killed-{n_runs}"
         folder = place / "runs" / name
-        is_over = False
+        is_over, n_left = False, KILLS_OF_A_RUN
         while not is_over:
             before = whole_lines(folder)
-            after_s = moments.uniform(0.05, whole_s)
+            after_s = moments.uniform(0.05, whole_s) if n_left else None
             was_killed, said = killed((*typed, f"run={name}"), place, after_s)
             after = whole_lines(folder)
             assert all(after[j].startswith(before[j]) for j in JOURNALS)
@@ -129,11 +143,13 @@ def test_twenty_kills_lose_nothing_and_leave_nothing(place, replies, orphans):
                 assert said.startswith(f"resuming run {name} after")
             wait_until(lambda: not any(map(alive, below(os.getpid()) - orphans)), 2.0)
             n_kills += was_killed
+            n_left -= was_killed
             is_over = (folder / "summary.txt").exists()
             assert is_over or was_killed
             lines = [after[j].count(b"\n") for j in JOURNALS]
-            print(f"{name}: after {after_s:.2f} s, lines {lines}, {was_killed=}")
+            print(f"{name}: after {after_s} s, lines {lines}, {was_killed=}")
         assert whole_lines(folder) == expected
+        assert logs(folder) == expected_logs
         assert records(folder / "journal.jsonl")[-1]["kind"] == "verdict"
     print(f"{n_kills} kills over {n_runs} runs of {whole_s:.1f} s")
 
@@ -148,7 +164,7 @@ def helpers(driver):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_killed_workers_delay_a_run_and_change_nothing(place, replies, seed):
-    typed = ("budget.evaluations=12", f"run=workers-{seed}")
+    typed = (*TWELVE, f"run=workers-{seed}")
     moments = random.Random(seed)
     process = subprocess.Popen(
         words("evolve", *SHORT, *typed),
