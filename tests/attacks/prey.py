@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
 
-SLEEPS = "import time; time.sleep(600)"
+SLEEPS = "import time; time.sleep(3600)"
 SHM_KEY_BITS = 30
 
 
