@@ -1,5 +1,7 @@
 """No exploit of a public evaluator scores above the baseline of any of our problems."""
 
+import functools
+
 import pytest
 
 from adrs import sandbox
@@ -33,41 +35,40 @@ def scored(problem, source):
     return Evaluation(tuple(outcomes), "strict")
 
 
-@pytest.fixture(scope="module")
-def baseline():
-    """Scores of the baselines, each the same as without any policy."""
-    found = {}
-    for problem, name in BASELINES.items():
-        found[problem] = scored(problem, seed(problem, name))
-        judge, exams = load(problem), [small(problem, n) for n in (EASY, HARD)]
-        plain = [judge.evaluate(None, one.scenario, one.standard) for one in exams]
-        assert found[problem].failure is None
-        assert found[problem].scores == tuple(outcome.score for outcome in plain)
+@functools.cache
+def baseline(problem):
+    """The score of the baseline, which is the same as without any policy."""
+    found = scored(problem, seed(problem, BASELINES[problem]))
+    judge, exams = load(problem), [small(problem, n) for n in (EASY, HARD)]
+    plain = [judge.evaluate(None, one.scenario, one.standard) for one in exams]
+    assert found.failure is None
+    assert found.scores == tuple(outcome.score for outcome in plain)
     return found
 
 
 def cases():
     for problem, name in CASES:
-        marks = [] if name in SAMPLE else [pytest.mark.slow]
+        is_quick = problem == "scheduling" and name in SAMPLE
+        marks = [] if is_quick else [pytest.mark.slow]
         yield pytest.param(problem, name, marks=marks, id=f"{problem}: {name}")
 
 
 @pytest.mark.parametrize(("problem", "name"), list(cases()))
-def test_an_exploit_scores_at_most_what_the_baseline_does(problem, name, baseline):
+def test_an_exploit_scores_at_most_what_the_baseline_does(problem, name):
     found = scored(problem, policy(HACKS[problem][name]))
-    assert found.score <= baseline[problem].score
+    assert found.score <= baseline(problem).score
     assert all(
         mine <= best
-        for mine, best in zip(found.scores, baseline[problem].scores, strict=True)
+        for mine, best in zip(found.scores, baseline(problem).scores, strict=True)
     )
 
 
-def test_who_skips_the_hard_exam_would_win_if_failures_did_not_count(baseline):
+def test_who_skips_the_hard_exam_would_win_if_failures_did_not_count():
     exams = [small("scheduling", n) for n in (EASY, HARD)]
     source = policy(HACKS["scheduling"]["the hard cases skipped"])
     found = in_process(load("scheduling"), source, exams)
     assert found.outcomes[0].failure is None
     assert found.failure is not None
-    assert found.score < baseline["scheduling"].score
+    assert found.score < baseline("scheduling").score
     with guards.without(["every exam"]):
-        assert found.score > baseline["scheduling"].score
+        assert found.score > baseline("scheduling").score
