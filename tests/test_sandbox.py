@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ import pytest
 
 from adrs import sandbox
 from adrs.conversation import Conversation
+from adrs.decisions import Entry
 from adrs.isolation import OPTIONAL_LAYERS
 from adrs.pool import in_process
 from adrs.remote import RemotePolicy
@@ -421,6 +423,17 @@ def test_a_policy_finds_no_trace_no_environment_and_no_judge_in_its_process():
         "return waiting.id",
     )
     assert judged(judge).failure is None
+
+
+def test_nothing_that_a_policy_answered_stays_in_memory():
+    gc.collect()
+    gc.disable()
+    try:
+        judged(HONEST)
+        kept = [o for o in gc.get_objects() if isinstance(o, Entry | RemotePolicy)]
+        assert not any(isinstance(o, Entry) or vars(o) for o in kept)
+    finally:
+        gc.enable()
 
 
 def test_a_killed_zygote_is_replaced_and_the_policy_judged_again():
