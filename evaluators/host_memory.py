@@ -99,8 +99,8 @@ def host_memory(
 ) -> HostMemory:
     """So many gigabytes for the KV of a model, behind a link of a shipped curve.
 
+    Tiers ``below`` have a name, gigabytes and a curve, too. Without ``run_copies`` keys
     and values of every layer lie apart. The others are those of ``HostMemory``.
-    and values of every layer lie apart. The other arguments are those of ``HostMemory``.
     Raises ``ValueError`` naming what is unknown or too small.
     """
     block_bytes = block_tokens * model.kv_token_bytes
