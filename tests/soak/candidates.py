@@ -41,9 +41,13 @@ SIMPLE = {
         ctypes_hook("libc.prctl(1, 0, 0, 0, 0)", SPIN), "crash", "SIGSYS"
     ),
     "prints megabytes": Attack(hook("print('x' * (1 << 24))", ANSWER), "exception"),
-    "answers with megabytes": Attack(hook("return np.zeros(1 << 20)"), "decision"),
+    # Of one of 8 MB, malloc would keep as much for the next: flat, but not to 5 %.
+    "answers with a megabyte": Attack(hook("return np.zeros(1 << 17)"), "decision"),
 }
 """What a model writes by mistake, rather than what an attacker tries."""
+
+BY_THE_CLOCK = {"closes its connection and goes on"}
+"""It has a second to end: what it is charged with depends on its share of a core."""
 
 ATTACKS = {
     name: one
@@ -51,6 +55,7 @@ ATTACKS = {
     for name, one in group.items()
     # The others need an exam, limits or a check of their own.
     if one.kind and not one.on and {*LAYERS, *ALONE}.issuperset(one.guards)
+    if name not in BY_THE_CLOCK
 }
 HOSTILE = {**ATTACKS, **{f"simply {name}": one for name, one in SIMPLE.items()}}
 
