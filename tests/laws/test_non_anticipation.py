@@ -20,6 +20,10 @@ def whimsical(seed):
     return moody(fuzzed_policy(seed), seed)
 
 
+ENOUGH = 500
+"""Questions of a run that are compared; a plan that is stuck asks many more."""
+
+
 class Witness:
     """A policy whose questions are written down, byte for byte, before it answers."""
 
@@ -44,6 +48,8 @@ class Witness:
             engine = next(view for view in views if isinstance(view, Engine))
             facts = [part.tobytes() for part in engine.facts]
             self.seen.append((engine.now_s, told + facts))
+            if len(self.seen) > ENOUGH:
+                raise PolicyError("no_progress", "enough was seen")
             return hook(*views)
 
         asked.__name__ = name
