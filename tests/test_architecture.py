@@ -152,7 +152,9 @@ def test_no_run_is_part_of_the_repository():
     [
         ("ruff", "check", "."),
         ("ruff", "format", "--check", "."),
-        ("mypy", "--strict", "adrs", "evaluators"),
+        pytest.param(
+            ("mypy", "--strict", "adrs", "evaluators"), marks=pytest.mark.slow
+        ),  # 20 s from nothing: .ci/run has a step of its own for it
     ],
     ids=" ".join,
 )

@@ -100,7 +100,14 @@ def test_a_file_that_is_not_ours_is_refused_by_name(tmp_path):
         load(path)
 
 
-@pytest.mark.parametrize("overrides", COMBINATIONS, ids=" ".join)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        pytest.param(words, marks=pytest.mark.slow if number else ())
+        for number, words in enumerate(COMBINATIONS)
+    ],
+    ids=" ".join,
+)
 def test_a_fresh_search_reproduces_the_shipped_capacity(overrides, tmp_path):
     at = sitting(overrides, tmp_path)
     shipped = load(SHIPPED).get(digest(at.workload, at.service, at.n_requests))

@@ -160,6 +160,7 @@ def test_recorded_replies_give_the_same_journal_without_the_model(finished, plac
     assert journal(place, "c") == journal(place, "a")
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_answers_only_500_is_down_and_not_stalled(
     tmp_path, monkeypatch
 ):
@@ -172,6 +173,7 @@ def test_an_endpoint_that_answers_only_500_is_down_and_not_stalled(
     assert b'"stop"' not in journal(tmp_path, "a")
 
 
+@pytest.mark.slow
 def test_a_search_that_the_clock_ended_is_repeated_from_its_replies(place):
     timed = ("budget.evaluations=null", "budget.seconds=1.0", "contenders=1")
     done = evolve(*timed, "run=f", cwd=place)
@@ -235,6 +237,7 @@ def test_other_exams_than_a_run_was_begun_with_are_refused(tmp_path):
         hold_to("these (1)", mark(b"another"), archive)
 
 
+@pytest.mark.slow
 def test_two_runs_draw_validations_that_nothing_in_their_folders_but_the_secret_tells(
     tmp_path, monkeypatch, capsys
 ):

@@ -183,6 +183,7 @@ def replies():
     return [answer(f"```python\n{source}```") for source in sources]
 
 
+@pytest.mark.slow
 def test_a_whole_campaign_tells_a_model_nothing_of_other_splits_or_of_the_machine(
     tmp_path, monkeypatch
 ):

@@ -45,7 +45,8 @@ def closed_port():
         return closed.getsockname()[1]
 
 
-@pytest.mark.parametrize("retries", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("retries", [0, 1])
 def test_a_campaign_rides_out_whatever_an_endpoint_does(tmp_path, retries):
     script = [error(429, "slow down", retry_after="1"), GOOD[0]]
     for fault in FAULTS.values():
