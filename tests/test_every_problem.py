@@ -42,6 +42,7 @@ def test_a_small_campaign_of_a_problem_ends_with_its_verdict_and_its_metrics(
     assert all(row["exams"].startswith(f"{name}, ") for row in rows)
 
 
+@pytest.mark.slow
 @every_problem
 def test_a_score_of_a_problem_shows_its_headline_and_draws_a_timeline(
     name, tmp_path, monkeypatch, capsys

@@ -275,6 +275,7 @@ def test_a_model_without_a_key_is_one_line(tmp_path, monkeypatch):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_never_answered_ends_soon_and_says_how_to_go_on(
     tmp_path, monkeypatch
 ):
