@@ -4,7 +4,7 @@ import ast
 import hashlib
 from dataclasses import dataclass
 
-from adrs import gate
+from adrs import gate, syntax
 from adrs.sizes import check_text
 from evaluators.evaluation import Evaluation, PolicyError, printable
 
@@ -67,7 +67,7 @@ def parse(source: str) -> ast.Module:
     """
     check_text(source)
     try:
-        return ast.parse(source)
+        return syntax.tree(source)
     except SyntaxError as error:
         where = f"line {error.lineno}: " if error.lineno else ""
         raise PolicyError("source", f"{where}{error.msg}") from None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from adrs import syntax
 from adrs.variation.draft import Draft, number
 from adrs.variation.ranking import fill
 from adrs.variation.readings import Number
@@ -60,7 +61,7 @@ def bend(
     text = form.format(ast.unparse(node)).replace("$cap", f"${cap.name}")
     if "$" in text:
         text = fill(draft, text, (cap,), rng)
-    _replace(draft.methods[hook], node, ast.parse(text, mode="eval").body)
+    _replace(draft.methods[hook], node, syntax.tree(text, "eval").body)
     return f"{hook} bends {node.attr}"
 
 

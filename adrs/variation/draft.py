@@ -8,6 +8,8 @@ import tokenize
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from adrs import syntax
+
 MAX_ROOT = 60
 MAX_NOTES = 4
 PLUS = " + "
@@ -105,7 +107,7 @@ def take_apart(source: str, hooks: Collection[str]) -> Draft:
     holds in that class anything but attributes and methods.
     """
     try:
-        tree = ast.parse(source)
+        tree = syntax.tree(source)
     except SyntaxError as error:
         raise ValueError(f"line {error.lineno}: {error.msg}") from None
     policy = _policy_class(tree, hooks)
@@ -140,7 +142,7 @@ def constant(value: float) -> ast.expr:
 
 def statements(text: str) -> list[ast.stmt]:
     """Trees of statements."""
-    return ast.parse(textwrap.dedent(text)).body
+    return syntax.tree(textwrap.dedent(text)).body
 
 
 def self_names(nodes: Collection[ast.AST]) -> set[str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from adrs import syntax
 from adrs.variation.readings import FEATURES, KEYS, Feature
 from evaluators.manners import Manner
 from evaluators.problem import Hook, Problem
@@ -126,7 +127,7 @@ class Vocabulary:
 @functools.cache
 def readings(text: str) -> tuple[Reading, ...]:
     """What a text reads and does not make itself."""
-    tree = ast.parse(text.replace("$", "self."))
+    tree = syntax.tree(text.replace("$", "self."))
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     made = {name.id for name in names if isinstance(name.ctx, ast.Store)}
     found, inner = list[Reading](), set[ast.AST]()
