@@ -4,24 +4,26 @@ from collections.abc import Sequence
 
 from adrs.candidate import Trial
 from adrs.pool import Pool
+from evaluators.evaluation import Evaluation
 from evaluators.problem import Exam
 
 
 def unsteady(
     pool: Pool, trials: Sequence[Trial], train: Sequence[Exam]
-) -> dict[str, str]:
-    """Which policies' logs differ from those of their trials: id to first scenario.
+) -> tuple[str, ...]:
+    """Ids of the policies whose logs differ from those of their trials.
 
     A policy that reads a clock, an address or what another process left decides by
     what the engine never told it, so that its score is of no use.
     """
     sources = [trial.candidate.source for trial in trials]
-    differing = {}
-    for trial, again in zip(trials, pool.evaluate(sources, train), strict=True):
-        for before, after in zip(
-            trial.evaluation.outcomes, again.outcomes, strict=True
-        ):
-            if before.decisions and before.decisions != after.decisions:
-                differing[trial.candidate.id] = before.scenario
-                break
-    return differing
+    pairs = zip(trials, pool.evaluate(sources, train), strict=True)
+    return tuple(
+        trial.candidate.id
+        for trial, again in pairs
+        if _said(trial.evaluation) != _said(again)
+    )
+
+
+def _said(evaluation: Evaluation) -> list[str]:
+    return [outcome.decisions for outcome in evaluation.outcomes]

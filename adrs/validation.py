@@ -86,7 +86,7 @@ def _admitted(
     sitters = [s for s in sitters if s.row.id not in differing]
     if all(sitter.arm != "seed" for sitter in sitters):
         raise ValueError("no seed can be scored on every exam, and alike twice")
-    return sitters, tuple(differing)
+    return sitters, differing
 
 
 def identity(at: Sitting, sat: Sequence[Exam]) -> str:

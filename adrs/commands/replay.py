@@ -98,11 +98,12 @@ def _begun(folder: Path, settings: Settings) -> Settings:
 def _tasks(folder: Path, at: Sitting, wanted: str) -> Iterator[Task]:
     """All scores of policies whose id begins so: on train by both arms, then after."""
     train = exams(at, "train")
+    here = identity(at, train)
     for journal in (JOURNAL, CONTROL):
         if not (folder / journal).exists():
             continue
         archive = Archive.read(folder / journal)
-        _check(archive, "exams", "train", identity(at, train))
+        _check(archive, "exams", "train", here)
         for row in archive.rows:
             if row.id.startswith(wanted):
                 outcomes = archive.trial(row.id).evaluation.outcomes
@@ -115,11 +116,12 @@ def _validated(archive: Archive, at: Sitting, wanted: str) -> Iterator[Task]:
     """The scores that the verdict of a journal rests on, if it has one."""
     logs = Logs(archive.path.with_name(VALIDATION))
     for facts in (e.facts for e in archive.events if e.kind == "verdict"):
-        sat = exams(at, "validation")
-        _check(archive, "verdict", "exams", identity(at, sat))
-        for each in read(facts).contenders:
-            if each.id.startswith(wanted):
-                yield from _paired(at, each.id, _scores(each, sat), logs, sat)
+        contenders = [c for c in read(facts).contenders if c.id.startswith(wanted)]
+        sat = exams(at, "validation") if contenders else ()
+        if sat:
+            _check(archive, "verdict", "exams", identity(at, sat))
+        for each in contenders:
+            yield from _paired(at, each.id, _scores(each, sat), logs, sat)
 
 
 def _check(archive: Archive, kind: str, fact: str, here: str) -> None:

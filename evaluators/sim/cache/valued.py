@@ -22,12 +22,17 @@ def memory(scenario: Scenario, eviction: object) -> PrefixCache:
 
     The engine's own order decides for None, or a policy that does not value blocks.
     """
-    deployment, trace = scenario.deployment, scenario.trace
-    contents = Contents(trace.prefixes, len(trace), deployment.block_tokens)
-    evictor = Evictor(eviction, Owners(scenario))
+    contents, evictor = parts(scenario, eviction)
     if not evictor.decides:
-        return PrefixCache(deployment, contents)
-    return ValuedCache(deployment, contents, evictor)
+        return PrefixCache(scenario.deployment, contents)
+    return ValuedCache(scenario.deployment, contents, evictor)
+
+
+def parts(scenario: Scenario, eviction: object) -> tuple[Contents, Evictor]:
+    """What blocks may hold, and who values them; ``eviction`` may be None."""
+    trace, size = scenario.trace, scenario.deployment.block_tokens
+    contents = Contents(trace.prefixes, len(trace), size)
+    return contents, Evictor(eviction, Owners(scenario))
 
 
 class ValuedCache(PrefixCache):

@@ -12,7 +12,7 @@ from evaluators.scenario import Scenario
 from evaluators.sim.cache.prefix_cache import Cache
 from evaluators.sim.hooks import Policy
 from evaluators.sim.host.copies import Copies, stall_columns
-from evaluators.sim.host.forgetting import Forgetting, ForgettingValued
+from evaluators.sim.host.forgetting import Forgetting
 from evaluators.sim.host.landing import LandingEngine
 from evaluators.sim.host.store import Store
 from evaluators.sim.ledger import Ledger
@@ -41,7 +41,7 @@ class CachingEngine(LandingEngine):
         super().__init__(scenario, policy, ledger, cache, skips=skips)
         host = scenario.deployment.host_memory
         assert host is not None, "an engine without host memory"
-        assert isinstance(cache, Forgetting | ForgettingValued), "a cache that tells"
+        assert isinstance(cache, Forgetting), "a cache that tells"
         self.memory, self.store, self._host = cache, Store(host), host
         cache.gone = self._gone
         self._landing: dict[int, int] = {}
