@@ -17,7 +17,11 @@ HEAVY = {
     "omegaconf": {"adrs/settings.py"},
 }
 COMPILER = "evaluators/sim/compiled/jit.py"
-OPTIONAL = {COMPILER: {"numba"}, "evaluators/workloads/servegen.py": {"pyarrow"}}
+OPTIONAL = {
+    COMPILER: {"numba"},
+    "evaluators/workloads/servegen.py": {"pyarrow"},
+    "evaluators/calibration/importers/aic.py": {"pyarrow"},
+}
 """Packages of extras: each is imported in one function of one file."""
 SHADOWS = {
     "adrs/llm/openai.py",

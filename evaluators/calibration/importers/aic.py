@@ -1,0 +1,257 @@
+"""Reads the op tables of AIConfigurator (NVIDIA, Apache-2.0) as op tables.
+
+They come from the package ``aiconfigurator-core`` where it is installed, or from a
+folder that holds ``h100_sxm/gemm/vllm/0.24.0/gemm_perf.parquet`` and so on. Latencies
+are milliseconds; head counts are those of one rank; messages are counted in elements.
+Reading them needs pyarrow: the extra ``[aic]``.
+"""
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.calibration.curves import Columns, take
+from evaluators.calibration.op_tables import OpTables, op_tables
+from evaluators.calibration.shapes import GPUS
+
+PACKAGE = "aiconfigurator-core"
+VERSION = "0.12.0"
+INSIDE = "aiconfigurator_core/systems/data"
+MS = 1e-3
+
+RENAMED = {
+    "batch_size": "batch",
+    "isl": "length",
+    "step": "prefix",
+    "num_heads": "heads",
+    "num_key_value_heads": "kv_heads",
+    "num_gpus": "ranks",
+    "message_size": "elements",
+    "op_name": "op",
+    "num_tokens": "tokens",
+    "hidden_size": "hidden",
+    "inter_size": "inter",
+    "num_experts": "experts",
+    "moe_tp_size": "tp",
+    "moe_ep_size": "ep",
+}
+REPEAT_SPREAD = 1.5
+"""Rows of one shape are repeats of a measurement within this factor, else a fault."""
+
+
+class System(NamedTuple):
+    """A folder of tables: its GPU, as named in the tables and by us, and versions."""
+
+    gpu: str
+    device: str
+    vllm: str
+    nccl: str
+
+
+SYSTEMS = {
+    "h100_sxm": System("h100-sxm-80g", "NVIDIA H100 80GB HBM3", "0.24.0", "2.29.2"),
+    "h200_sxm": System("h200-sxm-141g", "NVIDIA H200", "0.24.0", "2.29.2"),
+    "a100_sxm": System("a100-sxm-80g", "NVIDIA A100-SXM4-80GB", "0.14.0", "2.27.3"),
+}
+
+
+def read(folder: Path | None, gpu: str, dtype: str = "bfloat16") -> OpTables:
+    """Op tables of vLLM on a system such as ``h100_sxm``, weights of ``dtype``.
+
+    ``folder`` holds the systems; without one the installed package is read. KV caches
+    are of 16 bits. Raises ``ValueError`` naming the file that is not what it should be.
+    """
+    system = _one_of(gpu)
+    base = (installed() if folder is None else folder) / gpu
+    quantised = "fp8" if dtype == "fp8" else "bfloat16"
+    columns = {
+        "gemm": _table(_file(base, "gemm"), system, {"gemm_dtype": quantised}),
+        "prefill_attention": _attention(base, "context", system),
+        "decode_attention": _attention(base, "generation", system),
+        "collective": _collectives(base, system),
+        "moe": _table(_file(base, "moe"), system, {"moe_dtype": quantised}),
+    }
+    if (
+        any((base / "mla" / "vllm").glob("*/*_module_perf.parquet"))
+        and quantised == "bfloat16"
+    ):
+        columns["mla_prefill"] = _latent(base, "context", system)
+        columns["mla_decode"] = _latent(base, "generation", system)
+    return op_tables(GPUS[system.gpu], columns)
+
+
+def installed() -> Path:
+    """The folder of systems in the installed package, of the pinned version."""
+    try:
+        found = distribution(PACKAGE)
+    except PackageNotFoundError:
+        raise ValueError(
+            f"{PACKAGE} is not installed: pip install 'adrs-harness[aic]', or name a "
+            "folder that holds its systems/data"
+        ) from None
+    if found.version != VERSION:
+        raise ValueError(f"{PACKAGE} is {found.version}; the tables are of {VERSION}")
+    return Path(str(found.locate_file(INSIDE)))
+
+
+def source(gpu: str) -> str:
+    """Who measured the tables of a system, in a sentence."""
+    system = _one_of(gpu)
+    return (
+        f"AIConfigurator (NVIDIA, Apache-2.0), package {PACKAGE} {VERSION}: kernels "
+        f"timed on one {system.device} with vLLM {system.vllm}, NCCL {system.nccl}"
+    )
+
+
+def _one_of(gpu: str) -> System:
+    if gpu not in SYSTEMS:
+        raise ValueError(f"no system {gpu!r} in {PACKAGE}; there are {sorted(SYSTEMS)}")
+    return SYSTEMS[gpu]
+
+
+def _file(base: Path, family: str, name: str = "", backend: str = "vllm") -> Path:
+    """The newest table of a family for a backend."""
+    wanted = f"{name or family}_perf.parquet"
+    found = sorted((base / family / backend).glob(f"*/{wanted}"), key=_version)
+    if not found:
+        raise ValueError(f"{base / family / backend} holds no */{wanted}")
+    return found[-1]
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    parts = path.parent.name.split(".")
+    return tuple(int(part) if part.isdecimal() else -1 for part in parts)
+
+
+def _attention(base: Path, phase: str, system: System) -> Columns:
+    where: dict[str, str | int] = {
+        "kv_cache_dtype": "bfloat16",
+        "window_size": 0,
+        "beam_width": 1,
+    }
+    path = _file(base, "attention", f"{phase}_attention")
+    table = dict(_table(path, system, where, optional=("window_size",)))
+    if phase == "generation":
+        table["context"] = _sum(table.pop("length"), table.pop("prefix"))
+        return table
+    return take(table, np.asarray(table["prefix"] == 0))
+
+
+def _latent(base: Path, phase: str, system: System) -> Columns:
+    where: dict[str, str | int] = {
+        "kv_cache_dtype": "bfloat16",
+        "gemm_type": "bfloat16",
+        "tp_size": 1,
+    }
+    path = _file(base, "mla", f"mla_{phase}_module")
+    table = dict(_table(path, system, where))
+    if phase == "generation":
+        table["context"] = _sum(table.pop("length"), table.pop("prefix"))
+    return table
+
+
+def _sum(
+    first: NDArray[np.generic], second: NDArray[np.generic]
+) -> NDArray[np.generic]:
+    return np.asarray(first, np.int64) + np.asarray(second, np.int64)
+
+
+def _collectives(base: Path, system: System) -> Columns:
+    """All-reduce by vLLM's kernel in a CUDA graph, and all-gather by NCCL."""
+    reduce = _table(
+        _file(base, "comm", "custom_allreduce"),
+        system,
+        {"allreduce_dtype": "bfloat16", "backend": "vllm_graph"},
+    )
+    gather = _table(
+        _file(base, "comm", "nccl", "nccl"),
+        system,
+        {"nccl_dtype": "half", "op_name": "all_gather"},
+    )
+    names = ("op", "ranks", "elements", "seconds")
+    return {name: np.concatenate([reduce[name], gather[name]]) for name in names}
+
+
+def _table(
+    path: Path,
+    system: System,
+    where: dict[str, str | int] | dict[str, str],
+    optional: tuple[str, ...] = (),
+) -> Columns:
+    """Rows of a file that are so in every column of ``where``, in our names."""
+    found = _columns(path)
+    rows = np.ones(len(next(iter(found.values()))), dtype=bool)
+    for name, value in where.items():
+        if name in found or name not in optional:
+            rows &= np.asarray(_column(path, found, name) == value)
+    devices = set(np.unique(_column(path, found, "device")).tolist())
+    if devices != {system.device}:
+        raise ValueError(
+            f"{path}: measured on {sorted(devices)}; expected {system.device}"
+        )
+    seconds = np.asarray(_column(path, found, "latency"), float) * MS
+    if not rows.any():
+        raise ValueError(f"{path}: no row is {where}")
+    named = {RENAMED.get(name, name): values for name, values in found.items()}
+    table = take({**named, "seconds": seconds}, rows)
+    _check_values(path, table)
+    return table
+
+
+def _columns(path: Path) -> dict[str, NDArray[np.generic]]:
+    """All columns of a parquet file."""
+    try:
+        from pyarrow import ArrowException, parquet  # noqa: PLC0415 (large, optional)
+    except ImportError:
+        raise ValueError(
+            f"{path} needs pyarrow to be read: pip install 'adrs-harness[aic]'"
+        ) from None
+    try:
+        read_table = parquet.read_table(path)
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"{path} is no whole parquet file: {error}") from error
+    if not read_table.num_rows:
+        raise ValueError(f"{path} holds no rows")
+    names = read_table.column_names
+    return {name: read_table.column(name).to_numpy() for name in names}
+
+
+def _column(
+    path: Path, found: dict[str, NDArray[np.generic]], name: str
+) -> NDArray[np.generic]:
+    if name not in found:
+        raise ValueError(f"{path} has no column {name!r}; it has {sorted(found)}")
+    return found[name]
+
+
+def _check_values(path: Path, table: Columns) -> None:
+    """Raise ``ValueError`` when times are not times, or rows of a shape disagree."""
+    seconds = np.asarray(table["seconds"], float)
+    if not (np.isfinite(seconds) & (seconds > 0)).all():
+        raise ValueError(f"{path}: latency must be a positive number in every row")
+    keys = [_codes(values) for name, values in table.items() if _is_key(name)]
+    _, where, counts = np.unique(
+        np.stack(keys, 1), axis=0, return_inverse=True, return_counts=True
+    )
+    if counts.max() == 1:
+        return
+    order = np.lexsort((seconds, where))
+    last = np.cumsum(counts) - 1
+    spread = seconds[order][last] / seconds[order][last - counts + 1]
+    if spread.max() > REPEAT_SPREAD:
+        n = int((spread > REPEAT_SPREAD).sum())
+        raise ValueError(
+            f"{path}: {n} shapes have rows that differ by a factor of "
+            f"{spread.max():.3g}"
+        )
+
+
+def _is_key(name: str) -> bool:
+    return name not in {"seconds", "latency", "power", "kernel_source"}
+
+
+def _codes(values: NDArray[np.generic]) -> NDArray[np.int64]:
+    return np.asarray(np.unique(values, return_inverse=True)[1], np.int64)
