@@ -134,4 +134,4 @@ def assumed_wire(bytes_per_s: float, launch_s: float = 1e-6) -> CopyCurve:
 
 def duration_ps(step: StepTime, tokens: int) -> int:
     """Picoseconds of a step that computes so many tokens of a new prompt."""
-    return step.duration_ps(Batch(tokens, tokens * tokens, 0, 0, 0))
+    return step.duration_ps(Batch(tokens, tokens * tokens, 0, 0, 0, 1, tokens))

@@ -16,7 +16,7 @@ from evaluators.bounds import alone_bound, competing_bound
 from evaluators.fleet import Fleet, Member
 from evaluators.scenario import Scenario
 from evaluators.views import Floats, Ints
-from evaluators.work import Tables, Work, first_ps, prices, tables, token_ps
+from evaluators.work import Tables, Work, chunk_ps, first_ps, prices, tables, token_ps
 from evaluators.workloads.prefixes import Prefixes, Sessions
 from evaluators.workloads.trace import PS_PER_S, Trace
 
@@ -121,10 +121,13 @@ def _work(
     later = (trace.output_tokens - 1).astype(np.float64)
     new = prompt - shared
     attention = step.prefill_work_ps * (prompt**2 - shared**2 - new**2)
-    first = first_ps(step, table, new) + attention
+    # What its last chunk reads of shared blocks; that of new ones is in ``first_ps``.
+    found = step.prefill_context_ps * shared
+    first = first_ps(step, table, new) + attention + found
     again = first if not engine.prefix_caching else first_ps(step, table, new * 0 + 1)
     each = prompt_ps + step.prefill_token_ps
     prefill = each * new + step.prefill_work_ps * (prompt**2 - shared**2)
+    prefill += chunk_ps(step, prompt)
     context_ps = float(table.context_ps[1:].min())
     decode = answer_ps + context_ps * (prompt + 1)
     answer = later * np.minimum(decode, each)

@@ -44,7 +44,10 @@ class Work:
 
 
 class Tables(NamedTuple):
-    """Step-time tables over all counts that can occur in a scenario."""
+    """Step-time tables over all counts that can occur in a scenario.
+
+    ``context_ps`` is the least that a context token costs, however long contexts are.
+    """
 
     tokens_ps: Floats
     decodes_ps: Floats
@@ -58,7 +61,7 @@ def tables(scenario: Scenario) -> Tables:
     return Tables(
         _table(step.tokens_ps, most),
         _table(step.decodes_ps, decodes),
-        _table(step.context_ps, decodes),
+        np.min([_table(table, decodes) for table in step.context_ps], axis=0),
     )
 
 
@@ -102,6 +105,7 @@ def work(scenario: Scenario, table: Tables, price: Prices) -> Work:
     later = (trace.output_tokens - 1).astype(np.float64)
     each_ps = price.prompt_ps + step.prefill_token_ps
     prefill = each_ps * prompt + step.prefill_work_ps * prompt**2
+    prefill += chunk_ps(step, prompt)
     context_ps = float(table.context_ps[1:].min())
     first = first_ps(step, table, prompt)
     answer = _answer_ps(prompt, later, each_ps, (price.answer_ps, context_ps))
@@ -149,11 +153,21 @@ def first_ps(step: StepTime, table: Tables, prompt: Floats) -> Floats:
     rate = np.minimum.accumulate(from_here / np.arange(1, len(table.tokens_ps)))
     longest = np.minimum(prompt.astype(np.int64), len(rate))
     token_ps: Floats = rate[longest - 1] + step.prefill_token_ps
-    return prompt * token_ps + step.prefill_work_ps * prompt**2
+    work_ps = step.prefill_work_ps * prompt**2
+    return prompt * token_ps + work_ps + chunk_ps(step, prompt)
+
+
+def chunk_ps(step: StepTime, prompt: Floats) -> Floats:
+    """Least price of the chunks of a prompt: its last one reads all of it."""
+    least_ps: Floats = step.prefill_ps + step.prefill_context_ps * prompt
+    return least_ps
 
 
 def token_ps(step: StepTime, table: Tables, prompt: Floats) -> Floats:
-    """Least duration of a step that decodes a request, at its shortest context."""
+    """Least duration of a step that decodes a request, at its shortest context.
+
+    Others may decode with it, so that its tokens may cost what they do at any mean.
+    """
     shared = float(table.tokens_ps[1:].min() + table.decodes_ps[1:].min())
     per_context = float(table.context_ps[1:].min()) + step.longest_context_ps
     return shared + per_context * (prompt + 1)

@@ -158,11 +158,25 @@ def _error(data: object) -> StepError:
 
 
 def _step_time(data: object) -> StepTime:
-    empty = {field.name: field.default for field in fields(StepTime)}
-    found = _checked_keys(data, set(empty), "step_time")
-    tables = {k: expanded(v, k) for k, v in found.items() if empty[k] == (0,)}
-    prices = {k: _whole(v, k, 0) for k, v in found.items() if empty[k] == 0}
-    return StepTime(**cast("dict[str, Any]", tables | prices))
+    keys = {field.name for field in fields(StepTime)}
+    found = _checked_keys(data, keys, "step_time")
+    made: dict[str, Any] = {}
+    for key, value in found.items():
+        if key == "context_knots":
+            made[key] = tuple(_whole(edge, key, 0) for edge in _listed(value, key))
+        elif key == "context_ps":
+            made[key] = tuple(expanded(table, key) for table in _listed(value, key))
+        elif key in {"tokens_ps", "decodes_ps"}:
+            made[key] = expanded(value, key)
+        else:
+            made[key] = _whole(value, key, 0)
+    return StepTime(**made)
+
+
+def _listed(value: object, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name} must be a list, with one entry for each context knot")
+    return value
 
 
 def expanded(knots: Any, name: str) -> tuple[int, ...]:  # noqa: ANN401 (from JSON)
@@ -192,7 +206,7 @@ def _is_pair(knot: object) -> bool:
 def _check_floor(made: Calibration) -> None:
     """Raise ``ValueError`` when a step is faster than the GPU's data sheet allows."""
     floor = roofline(MODELS[made.model], GPUS[made.gpu], made.tp)
-    for batch in _probes():
+    for batch in _probes(made.step_time.context_knots):
         own, least = made.step_time.duration_ps(batch), floor.duration_ps(batch)
         if own < least * (1 - ROUNDING):
             raise ValueError(
@@ -201,14 +215,16 @@ def _check_floor(made: Calibration) -> None:
             )
 
 
-def _probes() -> list[Batch]:
-    prefills = ((0, 0), (16, 16**2), (512, 512**2), (2048, 2048**2), (8192, 8192**2))
-    decodes = ((0, 0), (1, 64), (8, 1024), (64, 1024), (96, 4096), (256, 512))
+def _probes(knots: tuple[int, ...]) -> list[Batch]:
+    prefills = (0, 16, 512, 2048, 8192)
+    decodes = [(0, 0), (1, 64), (8, 1024), (64, 1024), (96, 4096), (256, 512)]
+    beyond = [*knots[1:], 2 * knots[-1]] if len(knots) > 1 else []
+    decodes += [(n, context) for n in (1, 64) for context in beyond]
     return [
-        Batch(tokens, work, n, n * context, context if n else 0)
-        for tokens, work in prefills
+        Batch(k, k**2, n, n * context, context if n else 0, int(k > 0), k)
+        for k in prefills
         for n, context in decodes
-        if tokens + n
+        if k + n
     ]
 
 

@@ -73,9 +73,12 @@ def fit(kernels: Kernels, kept: Kept) -> dict[str, Any]:
     return {
         "tokens_ps": [[0, 0], *knots(sizes, layers)],
         "decodes_ps": knots(np.concatenate([[0.0], batches]), decodes),
-        "context_ps": [[0, six_digits(context_ps)]],
+        "context_knots": [0],
+        "context_ps": [[[0, six_digits(context_ps)]]],
         "prefill_token_ps": six_digits(token_ps),
         "prefill_work_ps": six_digits(work_ps),
+        "prefill_ps": 0,
+        "prefill_context_ps": 0,
         "longest_context_ps": 0,
     }
 

@@ -34,8 +34,10 @@ def roofline(
     return StepTime(
         tokens_ps=_picoseconds(np.where(tokens > 0, layers * model.layers, 0.0)),
         decodes_ps=_picoseconds(head),
-        context_ps=_picoseconds(
-            np.array([max(4 * width / gpu.flops_per_s, kv_bytes / gpu.bytes_per_s)])
+        context_ps=(
+            _picoseconds(
+                np.array([max(4 * width / gpu.flops_per_s, kv_bytes / gpu.bytes_per_s)])
+            ),
         ),
         # Causal attention computes half of k * (k + 2 * done) pairs, 4 operations each.
         prefill_work_ps=int(2 * width / gpu.flops_per_s * PS_PER_S),

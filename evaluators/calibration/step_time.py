@@ -1,6 +1,9 @@
 """How long one engine step takes, as integer picoseconds of a few batch aggregates."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -10,7 +13,9 @@ class Batch(NamedTuple):
     ``prefill_work`` is the sum over prefill chunks of k * (k + 2 * done): chunk length
     k and tokens of the same request computed before. ``context_tokens`` is the sum over
     decoding requests of the KV length read, the new token included, and
-    ``longest_context`` its maximum (0 when none decodes).
+    ``longest_context`` its maximum (0 when none decodes). ``prefills`` is the number of
+    prefill chunks and ``prefill_context`` the sum over them of done + k, the KV length
+    that each reads.
     """
 
     prefill_tokens: int
@@ -18,16 +23,25 @@ class Batch(NamedTuple):
     decodes: int
     context_tokens: int
     longest_context: int
+    prefills: int = 0
+    prefill_context: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """Step duration, affine in the contexts so that equal steps can be skipped exactly.
+    """Step duration, piecewise linear in the contexts, so that equal steps add exactly.
 
     duration = tokens_ps[prefill_tokens + decodes] + decodes_ps[decodes]
+             + attention_ps(decodes, context_tokens)
              + prefill_token_ps * prefill_tokens + prefill_work_ps * prefill_work
-             + context_ps[decodes] * context_tokens
+             + prefill_ps * prefills + prefill_context_ps * prefill_context
              + longest_context_ps * longest_context
+
+    ``context_knots`` are ascending mean contexts in tokens, the first 0;
+    ``context_ps[i]`` is a table by decodes of what a context token costs between this
+    knot and the next (the last one goes on): n decodes with context_tokens S pay
+    ``context_ps[i][n]`` for each token of S between n * knot[i] and n * knot[i + 1]. So
+    the edges are whole numbers, and a single knot is a price by decodes.
 
     Tables are indexed by a count; beyond its end a table goes on with its last slope
     (a table of one entry is a constant). ``decodes_ps[0]`` is paid when none decodes.
@@ -36,20 +50,32 @@ class StepTime:
 
     tokens_ps: tuple[int, ...] = (0,)
     decodes_ps: tuple[int, ...] = (0,)
-    context_ps: tuple[int, ...] = (0,)
+    context_knots: tuple[int, ...] = (0,)
+    context_ps: tuple[tuple[int, ...], ...] = ((0,),)
     prefill_token_ps: int = 0
     prefill_work_ps: int = 0
+    prefill_ps: int = 0
+    prefill_context_ps: int = 0
     longest_context_ps: int = 0
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` when a table is empty or a coefficient is negative."""
-        for name in ("tokens_ps", "decodes_ps", "context_ps"):
-            table = getattr(self, name)
+        """Raise ``ValueError`` naming what is empty, negative or out of order."""
+        knots, tables = self.context_knots, self.context_ps
+        if len(knots) != len(tables) or not knots or knots[0] != 0:
+            raise ValueError(
+                f"context_knots are {knots} for {len(tables)} tables of context_ps; "
+                "expected one knot a table, the first 0"
+            )
+        if any(after <= before for before, after in pairwise(knots)):
+            raise ValueError(f"context_knots {knots} must ascend")
+        named = [("tokens_ps", self.tokens_ps), ("decodes_ps", self.decodes_ps)]
+        for name, table in (*named, *(("context_ps", table) for table in tables)):
             if not table or min(table) < 0:
                 raise ValueError(f"{name} needs entries, none of them negative")
-        scalars = (self.prefill_token_ps, self.prefill_work_ps, self.longest_context_ps)
-        if min(scalars) < 0:
-            raise ValueError(f"step-time coefficients {scalars} must not be negative")
+        if min(self._prices()) < 0:
+            raise ValueError(
+                f"step-time coefficients {self._prices()} must not be negative"
+            )
         for count in range(1, max(len(self.tokens_ps), len(self.decodes_ps)) + 1):
             if entry(self.tokens_ps, count) + entry(self.decodes_ps, count) < 1:
                 raise ValueError(f"a step of {count} tokens would take no time")
@@ -60,12 +86,32 @@ class StepTime:
         total = (
             entry(self.tokens_ps, tokens)
             + entry(self.decodes_ps, batch.decodes)
+            + self.attention_ps(batch.decodes, batch.context_tokens)
             + self.prefill_token_ps * batch.prefill_tokens
             + self.prefill_work_ps * batch.prefill_work
-            + entry(self.context_ps, batch.decodes) * batch.context_tokens
+            + self.prefill_ps * batch.prefills
+            + self.prefill_context_ps * batch.prefill_context
             + self.longest_context_ps * batch.longest_context
         )
         return max(1, total)
+
+    def attention_ps(self, decodes: int, context_tokens: int) -> int:
+        """Picoseconds of decode attention over so many context tokens in all."""
+        edges = [decodes * knot for knot in self.context_knots]
+        ends = [*edges[1:], max(context_tokens, edges[-1])]
+        return sum(
+            entry(table, decodes) * max(0, min(context_tokens, end) - start)
+            for table, start, end in zip(self.context_ps, edges, ends, strict=True)
+        )
+
+    def _prices(self) -> tuple[int, ...]:
+        return (
+            self.prefill_token_ps,
+            self.prefill_work_ps,
+            self.prefill_ps,
+            self.prefill_context_ps,
+            self.longest_context_ps,
+        )
 
 
 def entry(table: tuple[int, ...], index: int) -> int:
@@ -75,3 +121,23 @@ def entry(table: tuple[int, ...], index: int) -> int:
         return table[index]
     slope = max(0, table[last] - table[last - 1]) if last else 0
     return table[last] + slope * (index - last)
+
+
+def segment(knots: Sequence[int], decodes: int, context_tokens: int) -> int:
+    """Which segment the next context token is in; 0 when none decodes."""
+    if not decodes:
+        return 0
+    return bisect_right(knots, context_tokens // decodes) - 1
+
+
+def steps_to_edge(
+    knots: Sequence[int], decodes: int, context_tokens: int
+) -> int | None:
+    """Decode-only steps from this one on whose durations lie on one line.
+
+    Each reads ``decodes`` tokens more than the one before; None if all do.
+    """
+    at = segment(knots, decodes, context_tokens) + 1
+    if at == len(knots):
+        return None
+    return knots[at] + (-context_tokens // decodes) + 1

@@ -14,7 +14,7 @@ from evaluators.sim.alarm import Alarm
 from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.cache.prefix_cache import Cache
 from evaluators.sim.cache.valued import memory
-from evaluators.sim.clock import steps_to_cover, total_ps
+from evaluators.sim.clock import steps_to_cover
 from evaluators.sim.compiled.coverage import covers, pays
 from evaluators.sim.compiled.serve import serve
 from evaluators.sim.hooks import Policy
@@ -150,7 +150,7 @@ class FastEngine:
             return pending.ends_ps
         if decodes.blocks_over(left) - decodes.blocks_next() > running.memory.free:
             return pending.ends_ps
-        return running.now_ps + total_ps(left, *pending.durations)
+        return running.now_ps + running.span_ps(left, pending.durations)
 
     @property
     def stands(self) -> bool:
@@ -274,6 +274,8 @@ class FastEngine:
         running, decodes = self._running, self._running.decodes
         last = min(decodes.next_finish(), self._scheduler.retry_step)
         steps, until = max(1, last - decodes.step), self._next_event_ps()
+        if running.clock.edges is not None:
+            steps = min(steps, running.steps_to_edge(steps))
         if until is None:
             return steps
         return min(steps, steps_to_cover(until - running.now_ps, *durations))

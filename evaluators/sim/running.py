@@ -2,7 +2,7 @@
 
 from evaluators.scenario import Scenario
 from evaluators.sim.cache.prefix_cache import Cache
-from evaluators.sim.clock import Clock
+from evaluators.sim.clock import Clock, total_ps
 from evaluators.sim.decodes import Decodes
 from evaluators.sim.kv_memory import KvMemory
 from evaluators.sim.ledger import Ledger
@@ -13,8 +13,6 @@ from evaluators.sim.recorder import Recorder
 from evaluators.sim.run import Decision
 from evaluators.sim.step import Step
 from evaluators.sim.tenants import Tenants
-from evaluators.views import Engine, Running
-from evaluators.workloads.trace import PS_PER_S
 
 
 class RunningSet:
@@ -160,10 +158,13 @@ class RunningSet:
 
     def duration_ps(self, step: Step) -> int:
         """How long a step of the decoding requests and of ``step`` takes."""
-        tokens = work = 0
+        tokens = work = ends = 0
         for row, k in step.chunks:
+            done = self.computed[row]
+            end = done + k
             tokens += k
-            work += k * (k + 2 * self.computed[row])
+            work += k * (end + done)
+            ends += end
         contexts = [self.computed[row] + 1 for row in step.woken]
         decodes = self.decodes
         n = decodes.n + len(contexts)
@@ -171,7 +172,8 @@ class RunningSet:
         if self.clock.longest_ps:
             longest = max(decodes.longest_context(), *contexts, 0)
         context = decodes.context_tokens() + sum(contexts)
-        return self.clock.duration_ps((tokens, work), n, context, longest)
+        prefill = tokens, work, len(step.chunks), ends
+        return self.clock.duration_ps(prefill, n, context, longest)
 
     def compute(self, step: Step, duration: int) -> bool:
         """Take one step, which takes so long; its memory was taken before.
@@ -212,16 +214,26 @@ class RunningSet:
         return finished
 
     def next_ps(self) -> tuple[int, int]:
-        """Duration of the next decode-only step, and how much each later one grows."""
+        """Duration of the next decode-only step, and how much each later one grows.
+
+        This holds of as many as ``steps_to_edge`` says.
+        """
         decodes, clock = self.decodes, self.clock
-        n = decodes.n
-        context_ps = clock.context_ps[n]
-        first = clock.idle_ps[n] + context_ps * decodes.context_tokens()
-        growth = context_ps * n
-        if clock.longest_ps:
-            first += clock.longest_ps * decodes.longest_context()
-            growth += clock.longest_ps
-        return first, growth
+        longest = decodes.longest_context() if clock.longest_ps else 0
+        return clock.pace_ps(decodes.n, decodes.context_tokens(), longest)
+
+    def span_ps(self, steps: int, durations: tuple[int, int]) -> int:
+        """Duration of so many decode-only steps; ``durations`` are of ``next_ps``."""
+        decodes, clock = self.decodes, self.clock
+        if clock.edges is None:
+            return total_ps(steps, *durations)
+        longest = decodes.longest_context() if clock.longest_ps else 0
+        return clock.span_ps(steps, decodes.n, decodes.context_tokens(), longest)
+
+    def steps_to_edge(self, most: int) -> int:
+        """Of so many decode-only steps, those that ``next_ps`` holds of."""
+        decodes = self.decodes
+        return self.clock.steps_to_edge(most, decodes.n, decodes.context_tokens())
 
     def _pass(self, steps: int, ps: tuple[int, int], n: int, tokens: int) -> bool:
         """Let time pass for equal steps, and let go of requests that are done."""
@@ -256,37 +268,3 @@ class RunningSet:
             return True
         self._start_decoding(row)
         return False
-
-    # -- views -------------------------------------------------------------------
-
-    def view(self) -> Running:
-        """What a policy may know of the running requests, in running order."""
-        rows = list(self.rows)
-        decodes, now = self.decodes, self.now_ps
-        computed = [self.computed_tokens(row) for row in rows]
-        generated, last = [], []
-        for row in rows:
-            decoding = decodes.finish[row] >= 0
-            left = decodes.remaining(row) if decoding else 0
-            generated.append(
-                self.output[row] - left if decoding else self.generated[row]
-            )
-            last.append(now if decoding else self.last_token_ps[row])
-        blocks = [self.memory.blocks(tokens) for tokens in computed]
-        return self.panel.running(rows, computed, blocks, generated, last)
-
-    def engine_view(self, n_waiting: int) -> Engine:
-        """What a policy may know of the engine."""
-        decodes = self.decodes
-        paused = [self.computed[row] for row in self.paused]
-        scalars = (
-            self.now_ps / PS_PER_S,
-            self.memory.free,
-            n_waiting,
-            len(self.rows),
-            decodes.n + len(paused),
-            decodes.computed_tokens() + sum(paused),
-            self.last_step_ps / PS_PER_S,
-        )
-        tenants = self.tenants.columns(decodes.step)
-        return self.panel.engine(self.now_ps, scalars, tenants)

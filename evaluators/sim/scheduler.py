@@ -6,6 +6,7 @@ from evaluators.sim.hooks import Policy
 from evaluators.sim.outputs import NEVER
 from evaluators.sim.queue import FirstCome, Ranked
 from evaluators.sim.running import RunningSet
+from evaluators.sim.shown import engine_view
 from evaluators.sim.step import Step
 from evaluators.sim.walk import Walk
 
@@ -88,7 +89,7 @@ class Scheduler:
                 waiting = self._running.panel.waiting(queue.rows())
         if waiting is None and not policy.sizes_steps:
             return
-        engine = self._running.engine_view(len(queue.members))
+        engine = engine_view(self._running, len(queue.members))
         answer = policy.admission(waiting, engine)
         if answer.budget is not None:
             self._budget = min(self._deployment.max_step_tokens, max(1, answer.budget))

@@ -8,6 +8,7 @@ import numpy as np
 
 from evaluators.sim.hooks import Policy
 from evaluators.sim.running import RunningSet
+from evaluators.sim.shown import engine_view, running_view
 
 
 class Walk:
@@ -111,7 +112,7 @@ class Walk:
         """Running order by the policy: the highest key last, so preempted first."""
         running, hook = self._running, self._policy.victim_key
         assert hook is not None
-        view, engine = running.view(), running.engine_view(n_waiting)
+        view, engine = running_view(running), engine_view(running, n_waiting)
         keys = self._policy.ranks(hook, view, engine)
         order = [order[i] for i in np.argsort(keys, kind="stable").tolist()]
         running.rows = dict.fromkeys(order)

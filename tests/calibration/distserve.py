@@ -75,14 +75,19 @@ def _step_time(fit: dict) -> dict:
             [0, prefill[0]],
             *([count, part[0] + part[2] * count] for count, part in pieces),
         ],
+        "context_knots": [0],
         "context_ps": [
-            [0, small[1]],
-            [split - 1, small[1]],
-            [split, large[1]],
-            [split + 1, large[1]],
+            [
+                [0, small[1]],
+                [split - 1, small[1]],
+                [split, large[1]],
+                [split + 1, large[1]],
+            ]
         ],
         "prefill_token_ps": prefill[1],
         "prefill_work_ps": prefill[2],
+        "prefill_ps": 0,
+        "prefill_context_ps": 0,
         "longest_context_ps": 0,
     }
 

@@ -189,9 +189,13 @@ def errors(kernels: Kernels) -> dict:
 
 def step_time(tables: dict) -> StepTime:
     """The step time of fitted knots."""
-    return StepTime(**{
-        k: expanded(v, k) if isinstance(v, list) else v for k, v in tables.items()
-    })
+    made = {
+        k: expanded(v, k) if k in {"tokens_ps", "decodes_ps"} else v
+        for k, v in tables.items()
+    }
+    made["context_knots"] = tuple(tables["context_knots"])
+    made["context_ps"] = tuple(expanded(t, "context_ps") for t in tables["context_ps"])
+    return StepTime(**made)
 
 
 def _outside(held: set[int]):

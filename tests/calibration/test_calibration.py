@@ -1,6 +1,7 @@
 import json
 from dataclasses import asdict
 from importlib.resources import files
+from itertools import pairwise
 from math import isclose
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from evaluators.calibration.calibration import expanded, load, names, parse
 from evaluators.calibration.roofline import roofline
 from evaluators.calibration.shapes import GPUS, MODELS
-from evaluators.calibration.step_time import Batch
+from evaluators.calibration.step_time import Batch, StepTime, steps_to_edge
 
 H100 = load("llama31_8b_h100")
 
@@ -25,7 +26,22 @@ def decode(n, context):
 
 
 def prefill(tokens, done=0, n=0, context=0):
-    return Batch(tokens, tokens * (tokens + 2 * done), n, n * context, context)
+    work = tokens * (tokens + 2 * done)
+    return Batch(tokens, work, n, n * context, context, 1, tokens + done)
+
+
+PIECEWISE = StepTime(
+    tokens_ps=(100, 100, 120, 121),
+    decodes_ps=(0, 5, 9),
+    context_knots=(0, 100, 4000),
+    context_ps=((3, 3, 4), (7,), (1, 2)),
+    prefill_token_ps=2,
+    prefill_work_ps=1,
+    prefill_ps=40,
+    prefill_context_ps=3,
+    longest_context_ps=2,
+)
+"""Prices that rise and fall with the mean context, and a price for all else."""
 
 
 def test_every_shipped_calibration_loads_and_says_where_it_comes_from():
@@ -47,7 +63,8 @@ def test_durations_of_every_shipped_calibration_are_whole_picoseconds():
 
 
 @pytest.mark.parametrize(
-    "times", [H100.step_time, load("roofline:yi-34b:a100-sxm-80g:2").step_time]
+    "times",
+    [H100.step_time, load("roofline:yi-34b:a100-sxm-80g:2").step_time, PIECEWISE],
 )
 @settings(max_examples=200, deadline=None)
 @given(
@@ -55,19 +72,54 @@ def test_durations_of_every_shipped_calibration_are_whole_picoseconds():
     done=st.integers(0, 50000),
     n=st.integers(0, 1200),
     context=st.integers(1, 10000),
+    chunks=st.integers(1, 9),
 )
-def test_more_tokens_or_more_context_are_never_faster(times, tokens, done, n, context):
-    total = n * context
-    work = tokens * (tokens + 2 * done)
-    base = times.duration_ps(Batch(tokens, work, n, total, context if n else 0))
+def test_more_tokens_or_more_context_are_never_faster(
+    times, tokens, done, n, context, chunks
+):
+    total, work = n * context, tokens * (tokens + 2 * done)
+    longest, ends = context if n else 0, tokens + chunks * done
+    base = Batch(tokens, work, n, total, longest, chunks, ends)
     grown = [
-        Batch(
-            tokens + 1, work + 2 * (tokens + done) + 1, n, total, context if n else 0
+        base._replace(
+            prefill_tokens=tokens + 1,
+            prefill_work=work + 2 * (tokens + done) + 1,
+            prefill_context=ends + 1,
         ),
-        Batch(tokens, work, n + 1, total + 1, max(1, context if n else 0)),
-        Batch(tokens, work, n, total + n, context + 1 if n else 0),
+        base._replace(prefills=chunks + 1),
+        base._replace(prefill_context=ends + 1),
+        base._replace(context_tokens=total + n, longest_context=longest + bool(n)),
+        base._replace(context_tokens=total + bool(n)),
     ]
-    assert all(times.duration_ps(batch) >= base for batch in grown)
+    if times is not PIECEWISE:  # dearer from a mean context on: it falls with a request
+        more = Batch(tokens, work, n + 1, total + 1, max(1, longest), chunks, ends)
+        grown.append(more)
+    base_ps = times.duration_ps(base)
+    assert all(times.duration_ps(batch) >= base_ps for batch in grown)
+
+
+@settings(max_examples=200, deadline=None)
+@given(n=st.integers(1, 50), total=st.integers(1, 400_000))
+def test_a_context_token_costs_what_the_mean_context_says(n, total):
+    prices = (3 if n == 1 else n + 2, 7, n + 1)
+    at = sum(total >= n * knot for knot in (100, 4000))
+    more = PIECEWISE.attention_ps(n, total + 1) - PIECEWISE.attention_ps(n, total)
+    assert more == prices[at]  # the tables go on with their last slopes
+    assert PIECEWISE.attention_ps(n, 0) == PIECEWISE.attention_ps(0, 0) == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(n=st.integers(1, 50), total=st.integers(1, 300_000))
+def test_decode_steps_up_to_an_edge_grow_by_the_same(n, total):
+    steps = steps_to_edge(PIECEWISE.context_knots, n, total)
+    if steps is None:
+        assert total >= 4000 * n
+        return
+    after = [PIECEWISE.attention_ps(n, total + n * i) for i in range(steps + 2)]
+    growth = [b - a for a, b in pairwise(after)]
+    assert steps >= 1 and len(set(growth[: steps - 1])) <= 1
+    beyond = total + n * steps
+    assert any(beyond > n * knot > total - n for knot in (100, 4000))
 
 
 @pytest.mark.parametrize(
@@ -131,13 +183,24 @@ def slower(**changes):
         (broken(status="guessed"), "status is 'guessed'; expected one of"),
         (broken(gpu="h200"), "gpu 'h200' has no sheet; known are"),
         (broken(kv_blocks=-1), "kv_blocks is -1; expected an integer, 1 or more"),
-        (slower(context_ps=[[0, -5]]), "context_ps is -5; expected an integer"),
+        (slower(context_ps=[[[0, -5]]]), "context_ps is -5; expected an integer"),
+        (slower(context_ps=[[[0, 5]]] * 2), "expected one knot a table, the first 0"),
+        (slower(context_ps=7), "context_ps must be a list, with one entry for each"),
+        (slower(context_knots=[-1]), "context_knots is -1; expected an integer"),
+        (
+            slower(context_knots=[0, 9, 9], context_ps=[[[0, 50000]]] * 3),
+            "context_knots (0, 9, 9) must ascend",
+        ),
+        (
+            slower(context_knots=[0, 9000], context_ps=[[[0, 50000]], [[0, 10]]]),
+            "faster than the",
+        ),
         (slower(prefill_work_ps=0.5), "prefill_work_ps is 0.5; expected an integer"),
         (slower(tokens_ps=[]), "tokens_ps: the first knot must be at count 0"),
         (slower(tokens_ps=7), "tokens_ps must be a list of knots"),
         (slower(tokens_ps=[[0, 0], [9, 1], [9, 2]]), "knot at count 9 comes after 9"),
         (slower(tokens_ps=[[0, 0], [4096, 10**9]]), "faster than the"),
-        (slower(prefill_work_ps=0, context_ps=[[0, 0]]), "faster than the"),
+        (slower(prefill_work_ps=0, context_ps=[[[0, 0]]]), "faster than the"),
     ],
 )
 def test_a_bad_file_gives_one_line_that_says_what_is_wrong(text, complaint):

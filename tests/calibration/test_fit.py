@@ -37,7 +37,7 @@ def synthetic_kernels():
 def test_a_fit_finds_the_prices_that_made_the_kernels():
     kept = Kept(everything, everything, everything, everything)
     tables = fit(synthetic_kernels(), kept)
-    assert tables["context_ps"] == [[0, 40000]]
+    assert tables["context_ps"] == [[[0, 40000]]]
     assert tables["prefill_token_ps"] == 300000
     assert tables["prefill_work_ps"] == 400
     assert tables["decodes_ps"][2:] == [

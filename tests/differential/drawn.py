@@ -21,9 +21,12 @@ CLASSES = (
 STEP_TIME = StepTime(
     tokens_ps=(500, 510, 530),
     decodes_ps=(0, 7),
-    context_ps=(0, 1),
+    context_knots=(0, 90, 150),
+    context_ps=((0, 1), (2,), (0, 1)),
     prefill_token_ps=3,
     prefill_work_ps=1,
+    prefill_ps=11,
+    prefill_context_ps=1,
     longest_context_ps=1,
 )
 

@@ -137,12 +137,18 @@ def _echoes(blocks: np.ndarray, size: int, rng: np.random.Generator) -> Prefixes
 def fuzzed_step_time(rng: np.random.Generator) -> StepTime:
     """Coefficients of a few picoseconds, so that ties are common."""
     tokens = np.cumsum(rng.integers(0, 5, int(rng.integers(1, 6))))
+    knots = np.cumsum([0, *rng.integers(1, 30, int(rng.choice([0, 0, 1, 2, 5])))])
     return StepTime(
         tokens_ps=tuple((tokens + int(rng.integers(1, 200))).tolist()),
         decodes_ps=tuple(rng.integers(0, 50, int(rng.integers(1, 5))).tolist()),
-        context_ps=tuple(rng.integers(0, 4, int(rng.integers(1, 4))).tolist()),
+        context_knots=tuple(knots.tolist()),
+        context_ps=tuple(
+            tuple(rng.integers(0, 4, int(rng.integers(1, 4))).tolist()) for _ in knots
+        ),
         prefill_token_ps=int(rng.integers(0, 5)),
         prefill_work_ps=int(rng.integers(0, 2)),
+        prefill_ps=int(rng.choice([0, 7])),
+        prefill_context_ps=int(rng.integers(0, 2)),
         longest_context_ps=int(rng.integers(0, 3)),
     )
 

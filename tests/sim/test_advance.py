@@ -53,6 +53,8 @@ def test_no_request_finishes_before_the_stated_time(kind):
             if coming and coming[-1][0] <= bound:
                 at, row = coming.pop()
                 engine.advance(at)
+                assert at == bound or not engine.finished, seed
+                engine.finished.clear()
                 engine.submit(row, at)
                 continue
             engine.advance(bound - 1)

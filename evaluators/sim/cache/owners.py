@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from evaluators.calibration.step_time import StepTime, entry
-from evaluators.scenario import Deployment, Scenario
+from evaluators.calibration.step_time import entry
+from evaluators.scenario import Scenario
 from evaluators.views import Floats, Ints
 from evaluators.views_blocks import PERSON, PREEMPTED, TOOL, UNKNOWN
 from evaluators.workloads.trace import PS_PER_S, Trace
@@ -23,8 +23,7 @@ class Owners:
         self.known[0] = trace.tenant
         self._after = _states(trace)
         self._whole = (trace.prompt_tokens + trace.output_tokens - 1).tolist()
-        self._token_s, self._pair_s = token_s(scenario.step_time, scenario.deployment)
-        self._block_tokens = scenario.deployment.block_tokens
+        self._step_time, self._deployment = scenario.step_time, scenario.deployment
 
     def leave(self, row: int, tokens: int) -> None:
         """A request let go of its memory, with so many tokens computed."""
@@ -32,17 +31,18 @@ class Owners:
         self.known[1, row] = self._after[row] if is_done else PREEMPTED
 
     def recompute_s(self, depth: Ints) -> Floats:
-        """Engine time to compute a block that has so many blocks before it."""
-        size = self._block_tokens
+        """Engine time to compute a block that has so many blocks before it.
+
+        As part of the only chunk of a full step that nobody decodes in.
+        """
+        step, size = self._step_time, self._deployment.block_tokens
+        most = self._deployment.max_step_tokens
+        full_ps = entry(step.tokens_ps, most) + step.prefill_ps
+        token_s = (full_ps / most + step.prefill_token_ps) / PS_PER_S
         pairs = size * (size + 2 * size * depth)
-        return np.asarray(size * self._token_s + self._pair_s * pairs)
-
-
-def token_s(step_time: StepTime, deployment: Deployment) -> tuple[float, float]:
-    """Time of a prompt token in a full step, and of a unit of its attention work."""
-    most = deployment.max_step_tokens
-    step_ps = entry(step_time.tokens_ps, most) / most + step_time.prefill_token_ps
-    return step_ps / PS_PER_S, step_time.prefill_work_ps / PS_PER_S
+        computed_s = size * token_s + step.prefill_work_ps / PS_PER_S * pairs
+        read_s = step.prefill_context_ps / PS_PER_S * size * (depth + 1)
+        return np.asarray(computed_s + size / most * read_s)
 
 
 def _states(trace: Trace) -> list[int]:

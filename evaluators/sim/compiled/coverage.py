@@ -125,9 +125,12 @@ def longest_step_ps(scenario: Scenario) -> int:
     longest = int((trace.prompt_tokens + trace.output_tokens).max())
     tokens, running = deployment.max_step_tokens, deployment.max_running
     contexts, slowest = running * longest, 0
-    tables = (step_time.tokens_ps, step_time.decodes_ps, step_time.context_ps)
-    for table, times in zip(tables, (1, 1, contexts), strict=True):
+    parts = [(step_time.tokens_ps, 1), (step_time.decodes_ps, 1)]
+    parts += [(table, contexts) for table in step_time.context_ps]
+    for table, times in parts:
         slowest += max(*table, entry(table, tokens + running)) * times
     work = tokens * (tokens + 2 * longest)
     slowest += step_time.prefill_token_ps * tokens + step_time.prefill_work_ps * work
+    slowest += step_time.prefill_ps * running
+    slowest += step_time.prefill_context_ps * contexts
     return slowest + step_time.longest_context_ps * longest + work + contexts

@@ -65,11 +65,14 @@ def initial(scenario: Scenario, rejected: Sequence[int], room: int) -> State:
 @lru_cache(maxsize=64)
 def _durations(step_time: StepTime, most: int) -> Durations:
     """Durations by tables of so many entries."""
-    tables = (step_time.tokens_ps, step_time.decodes_ps, step_time.context_ps)
+    tables = (step_time.tokens_ps, step_time.decodes_ps, *step_time.context_ps)
     return Durations(
         np.array([[entry(table, i) for i in range(most)] for table in tables]),
+        np.array(step_time.context_knots),
         step_time.prefill_token_ps,
         step_time.prefill_work_ps,
+        step_time.prefill_ps,
+        step_time.prefill_context_ps,
         step_time.longest_context_ps,
     )
 

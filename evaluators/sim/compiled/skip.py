@@ -1,10 +1,17 @@
 """Takes decode-only steps at once as long as each must do what the last one did."""
 
 from evaluators.sim.compiled.blocks import take_blocks
+from evaluators.sim.compiled.durations import attention_ps, duration_ps, segment
 from evaluators.sim.compiled.jit import compiled
 from evaluators.sim.compiled.log import note_steps, total_ps
-from evaluators.sim.compiled.state import Durations, Pace, Record, Records, State
-from evaluators.sim.compiled.step import duration_ps
+from evaluators.sim.compiled.state import (
+    MOST_PS,
+    Durations,
+    Pace,
+    Record,
+    Records,
+    State,
+)
 from evaluators.views import Ints
 
 
@@ -22,7 +29,8 @@ def skip_steps(state: State, index: int, until_ps: int) -> bool:
         steps = min(steps, _steps_before_a_find(state.requests, rows, size))
     if steps == 0:
         return False
-    first_ps, growth_ps = _pace_ps(state.durations, replica)
+    first_ps, growth_ps, edge = _pace_ps(state.durations, replica)
+    steps = min(steps, edge)
     longest_ps = first_ps + growth_ps * (steps - 1)
     steps = min(steps, (until_ps - replica.now_ps + longest_ps - 1) // longest_ps)
     need = _need(state.requests, rows, steps, size)
@@ -40,11 +48,22 @@ def skip_steps(state: State, index: int, until_ps: int) -> bool:
 
 
 @compiled
-def _pace_ps(durations: Durations, replica: Record) -> tuple[int, int]:
-    """Duration of the next step, and by how much each later one is longer."""
-    n = replica.decodes
-    growth_ps = durations.tables_ps[2, n] * n + durations.longest_ps
-    return duration_ps(durations, replica) + growth_ps, growth_ps
+def _pace_ps(durations: Durations, replica: Record) -> tuple[int, int, int]:
+    """Duration of the next step, by how much each later one is longer, and how many.
+
+    The replica's aggregates are those of the step before.
+    """
+    knots, n = durations.knots, replica.decodes
+    context = replica.context_tokens + n
+    at, edge = segment(knots, n, context), MOST_PS
+    if at + 1 < len(knots):
+        edge = knots[at + 1] - (context + n - 1) // n + 1
+    growth_ps = durations.tables_ps[2 + at, n] * n + durations.longest_ps
+    first_ps = duration_ps(durations, replica) + durations.longest_ps
+    if len(knots) == 1:
+        return first_ps + durations.tables_ps[2, n] * n, growth_ps, edge
+    first_ps -= attention_ps(durations, n, context - n)
+    return first_ps + attention_ps(durations, n, context), growth_ps, edge
 
 
 @compiled

@@ -58,6 +58,8 @@ REPLICA = (
     "decodes",
     "context_tokens",
     "longest_context",
+    "prefills",
+    "prefill_context",
     "outstanding",
     "finished_now",
     "steps_left",
@@ -124,12 +126,16 @@ class Limits(NamedTuple):
 class Durations(NamedTuple):
     """``StepTime`` with its tables long enough for a deployment.
 
-    Rows of ``tables_ps`` are those of tokens, decodes and contexts.
+    Rows of ``tables_ps`` are those of tokens, of decodes, and of contexts from each of
+    ``knots`` on.
     """
 
     tables_ps: Ints
+    knots: Ints
     token_ps: int
     work_ps: int
+    chunk_ps: int
+    chunk_context_ps: int
     longest_ps: int
 
 

@@ -3,13 +3,13 @@
 from evaluators.sim.compiled.arrivals import push
 from evaluators.sim.compiled.blocks import let_go, take_blocks
 from evaluators.sim.compiled.cache import fill, find_prefix, hold_prefix
+from evaluators.sim.compiled.durations import duration_ps
 from evaluators.sim.compiled.jit import compiled
 from evaluators.sim.compiled.log import note_event, note_steps
 from evaluators.sim.compiled.state import (
     ADMIT,
     GAP,
     PREEMPT,
-    Durations,
     Pace,
     Record,
     State,
@@ -38,6 +38,7 @@ def take_step(state: State, index: int) -> None:
     replica = state.replicas[index]
     replica.prefill_tokens = replica.prefill_work = replica.decodes = 0
     replica.context_tokens = replica.longest_context = 0
+    replica.prefills = replica.prefill_context = 0
     left = _serve_running(state, index)
     if left > 0:
         _serve_waiting(state, index, left)
@@ -52,21 +53,6 @@ def take_step(state: State, index: int) -> None:
     steady = left >= 0 and n_finished == 0 and gaps == replica.n_running
     finds = state.limits.reserves_prompt or replica.n_copies == 0
     replica.is_steady = steady and (finds or replica.first_waiting < 0)
-
-
-@compiled
-def duration_ps(durations: Durations, replica: Record) -> int:
-    """Picoseconds of the step that the replica has granted tokens for."""
-    tables_ps, decodes = durations.tables_ps, replica.decodes
-    duration: int = (
-        tables_ps[0, replica.prefill_tokens + decodes]
-        + tables_ps[1, decodes]
-        + tables_ps[2, decodes] * replica.context_tokens
-        + durations.token_ps * replica.prefill_tokens
-        + durations.work_ps * replica.prefill_work
-        + durations.longest_ps * replica.longest_context
-    )
-    return max(1, duration)
 
 
 @compiled
@@ -119,6 +105,8 @@ def _grant(replica: Record, request: Record, want: int) -> None:
     else:
         replica.prefill_tokens += want
         replica.prefill_work += want * (total + request.computed)
+        replica.prefills += 1
+        replica.prefill_context += total
 
 
 @compiled

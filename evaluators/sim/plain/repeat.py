@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evaluators.calibration.step_time import Batch
+from evaluators.calibration.step_time import Batch, steps_to_edge
 from evaluators.sim.clock import steps_to_cover, total_ps
 from evaluators.sim.plain.request import Request, batch
 
@@ -25,7 +25,7 @@ def skip_equal_steps(engine: PlainEngine, work: list[tuple[Request, int]]) -> No
     if engine.dirty or not steady or not engine.may_skip():
         return
     first, growth = _durations(engine, batch(work))
-    steps = min(r.output - r.generated for r in requests)
+    steps = _steps_on_a_line(engine, requests)
     until = engine.next_event_ps()
     if until is not None:
         steps = min(steps, steps_to_cover(until - now, first, growth))
@@ -50,6 +50,15 @@ def _emit(engine: PlainEngine, requests: list[Request], steps: int) -> None:
         request.repeat(steps, engine.now_ps)
         engine.served[1][request.tenant] += steps
         longest[request.row] = max(longest[request.row], engine.last_step_ps)
+
+
+def _steps_on_a_line(engine: PlainEngine, requests: list[Request]) -> int:
+    """Steps up to the first finish or to an edge of the contexts."""
+    steps = min(r.output - r.generated for r in requests)
+    context = sum(r.computed + 1 for r in requests)
+    knots = engine.scenario.step_time.context_knots
+    edge = steps_to_edge(knots, len(requests), context)
+    return steps if edge is None else min(steps, edge)
 
 
 def _durations(engine: PlainEngine, step: Batch) -> tuple[int, int]:

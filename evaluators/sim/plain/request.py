@@ -60,6 +60,8 @@ def batch(work: Sequence[tuple[Request, int]]) -> Batch:
         decodes=len(contexts),
         context_tokens=sum(contexts),
         longest_context=max(contexts, default=0),
+        prefills=len(chunks),
+        prefill_context=sum(done + k for k, done in chunks),
     )
 
 

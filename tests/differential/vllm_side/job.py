@@ -47,22 +47,24 @@ def from_json(message: Json) -> Job:
         sessions=_made(Sessions, message["sessions"]),
         priorities=_made(Priorities, message["priorities"]),
     )
-    times = message["step_time"].items()
     scenario = Scenario(
         name=message["name"],
         split="train",
         regime=1.0,
         trace=trace,
         deployment=Deployment(**message["deployment"]),
-        step_time=StepTime(**{
-            k: tuple(v) if isinstance(v, list) else v for k, v in times
-        }),
+        step_time=StepTime(**{k: _tuple(v) for k, v in message["step_time"].items()}),
         classes=tuple(ServiceClass(**one) for one in message["classes"]),
         calibration="made up",
         prediction_error=message["prediction_error"],
         n_tenants=message["n_tenants"],
     )
     return Job(scenario, message["policy"], message["eviction"])
+
+
+def _tuple(value: object) -> object:
+    """Lists within lists as tuples."""
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
 
 
 def _made(kind: type[Made], columns: Json | None) -> Made | None:

@@ -106,6 +106,8 @@ class Session:
             decodes=len(contexts),
             context_tokens=sum(contexts),
             longest_context=max(contexts, default=0),
+            prefills=len(chunks),
+            prefill_context=sum(start + k for k, start in chunks),
         )
         return self._scenario.step_time.duration_ps(batch)
 
