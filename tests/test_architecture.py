@@ -21,6 +21,7 @@ OPTIONAL = {
     COMPILER: {"numba"},
     "evaluators/workloads/servegen.py": {"pyarrow"},
     "evaluators/calibration/importers/aic.py": {"pyarrow"},
+    "evaluators/serving_runs/readers/blis.py": {"pyarrow"},
 }
 """Packages of extras: each is imported in one function of one file."""
 SHADOWS = {

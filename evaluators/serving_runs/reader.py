@@ -1,0 +1,84 @@
+"""Measured runs of a file or a folder, by whichever format each file is in."""
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import NamedTuple, Protocol, cast
+
+from evaluators.serving_runs import readers
+from evaluators.serving_runs.measured import Found, LeftOut, MeasuredRun
+
+HELPERS = ("files",)
+MOST_FILES = 2000
+
+
+class Format(Protocol):
+    """A module of ``readers``."""
+
+    def recognises(self, path: Path) -> bool:
+        """Whether a file is in this format; reads no more of it than that takes."""
+        ...
+
+    def read(self, path: Path) -> Found:
+        """The runs of a file; raises ``ValueError`` saying what is wrong with it."""
+        ...
+
+
+class Collection(NamedTuple):
+    """Runs by format, what was left out of them, and files in none of the formats."""
+
+    runs: tuple[MeasuredRun, ...]
+    left_out: tuple[LeftOut, ...]
+    unknown: tuple[str, ...]
+
+
+def formats() -> dict[str, Format]:
+    """The formats by the names of their files, sorted."""
+    names = sorted(module.name for module in pkgutil.iter_modules(readers.__path__))
+    return {
+        name: cast(Format, importlib.import_module(f"{readers.__name__}.{name}"))
+        for name in names
+        if name not in HELPERS
+    }
+
+
+def collected(place: Path) -> Collection:
+    """All runs of a file, or of a folder and those below it.
+
+    Raises ``FileNotFoundError`` where there is nothing, ``ValueError`` for a file that
+    is in one of the formats and cannot be read.
+    """
+    if not place.exists():
+        raise FileNotFoundError(
+            f"no measured runs: {place} does not exist; name a file or folder with "
+            "runs=PATH, or the folder of public data with data=FOLDER or ADRS_DATA"
+        )
+    known = formats()
+    runs: list[MeasuredRun] = []
+    left_out: list[LeftOut] = []
+    unknown: list[str] = []
+    for path in _files(place):
+        readers_of = [each for each in known.values() if each.recognises(path)]
+        if not readers_of:
+            unknown.append(path.name)
+            continue
+        found = readers_of[0].read(path)
+        runs += found.runs
+        left_out += found.left_out
+    if not runs and not left_out:
+        raise ValueError(
+            f"{place} holds no measured runs; formats are {', '.join(known)} "
+            "(evaluators/serving_runs/readers)"
+        )
+    return Collection(tuple(runs), tuple(left_out), tuple(unknown))
+
+
+def _files(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place]
+    files = sorted(path for path in place.rglob("*") if path.is_file())
+    if len(files) > MOST_FILES:
+        raise ValueError(
+            f"{place} holds {len(files)} files; name the folder of the measured runs"
+        )
+    return files

@@ -1,0 +1,1 @@
+"""Formats of measured runs; each file here ``recognises`` and ``read``s one."""
