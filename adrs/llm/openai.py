@@ -8,8 +8,8 @@ import re
 import threading
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
-from urllib.parse import urlsplit, urlunsplit
 
+from adrs.hidden import Hidden
 from adrs.llm.model import Key, Message, Model, ModelError, ModelUnavailableError, Reply
 from evaluators.problem import Problem
 
@@ -137,7 +137,8 @@ class Endpoint:
         concurrency: int,
     ) -> None:
         self.name = request.model
-        self.base_url = _without_password(str(client.base_url))
+        self._hidden = Hidden(str(client.base_url), [client.api_key])
+        self.base_url = self._hidden.address
         self._client = client
         self._request = request
         self._prices = prices
@@ -226,10 +227,9 @@ class Endpoint:
             )
 
     def _line(self, what: str) -> str:
-        """One line that names the endpoint and the model, never the key."""
-        key = self._client.api_key
-        hidden = what.replace(key, "[key]") if len(key) > len("none") else what
-        return f"{self.base_url} {self.name}: {' '.join(hidden.split())[:300]}"
+        """One line that names the endpoint and the model, and holds no secret."""
+        said = " ".join(self._hidden.out_of(what).split())[:300]
+        return f"{self.base_url} {self.name}: {said}"
 
 
 def _way_out(status: int, parameter: str | None, model: str) -> str:
@@ -283,8 +283,3 @@ def _count(value: object) -> int | None:
 
 def _estimate(text: str) -> int:
     return math.ceil(len(text) / LETTERS_PER_TOKEN)
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -195,6 +195,18 @@ def test_a_closed_port_is_named_with_its_cause() -> None:
     assert "password" not in str(caught.value)
 
 
+def test_nothing_secret_of_an_address_is_said_even_if_the_endpoint_says_it() -> None:
+    carried = ("ann%40corp:p%40ssw0rd", "p@ssw0rd", "ann@corp", "q-token-77", SECRET)
+    said = f"who are you, {' or '.join(carried)}?"
+    with Server(error(400, said)) as server:
+        url = server.url.replace("//", f"//{carried[0]}@") + "?api-key=q-token-77"
+        with pytest.raises(ModelError) as caught:
+            endpoint(url).complete(QUESTION, Key(1, 0, 0))
+    assert "who are you" in str(caught.value)
+    assert server.url in str(caught.value)
+    assert not [each for each in carried if each in str(caught.value)]
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:1/v1", "http://nowhere.invalid/v1"])
 def test_a_wrong_address_is_an_endpoint_that_is_down(url: str) -> None:
     with pytest.raises(ModelUnavailableError, match=r"llm\.base_url"):
