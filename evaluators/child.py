@@ -49,6 +49,8 @@ def serve(child: "Child") -> None:
     sys.stdout = sys.stderr = child.output
     # Told all this, it need not ask the kernel; and it is no Python class.
     connected = socket.SocketType(_FAMILY, _TYPE, 0, POLICY_DESCRIPTOR)
+    # Kept for as long as the process lives: to close it is to be killed.
+    child.connected = connected
     channel = frames.Channel(connected, frames.MAX_QUESTION_BYTES)
     try:
         answer_all(child, channel)
@@ -114,6 +116,7 @@ class Child:
     def __init__(self) -> None:
         self.asked = ""
         self.output = Output()
+        self.connected: socket.SocketType | None = None
         # Made while there is memory, for when there is none.
         self.starved = _failure("memory_limit", "asked for more memory than its limit")
         self._hooks: list[Hook] = []

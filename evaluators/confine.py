@@ -91,7 +91,9 @@ class Confinement:
     def __init__(self) -> None:
         self._null = _high(os.open(os.devnull, os.O_RDWR))
         self._ruleset = _ready(lambda: _high(landlock.ruleset()))
-        self._program = _ready(lambda: seccomp.policy_program(platform.machine()))
+        self._program = _ready(
+            lambda: seccomp.policy_program(platform.machine(), POLICY_DESCRIPTOR)
+        )
         # What every child begins with, as it inherits it.
         self._space_bytes = _address_space_bytes()
         self._steps: dict[str, Callable[[_Wanted], None]] = {

@@ -17,7 +17,7 @@ from evaluators.kernel import call
 
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-AT_NUMBER, AT_MACHINE, AT_THIRD_ARGUMENT = 0, 4, 32
+AT_NUMBER, AT_MACHINE, AT_FIRST_ARGUMENT, AT_THIRD_ARGUMENT = 0, 4, 16, 32
 PROT_EXEC = 4
 X32_BIT = 0x40000000
 """Set in the numbers of x86-64's second, 32-bit wide table: a way around the first."""
@@ -37,8 +37,8 @@ Numbers = Mapping[str, tuple[int | None, int | None]]
 ALLOWED: Numbers = {
     # the conversation
     "sendto": (44, 206), "recvfrom": (45, 207), "read": (0, 63), "write": (1, 64),
-    "getsockname": (51, 204), "getsockopt": (55, 209), "close": (3, 57),
-    "fstat": (5, 80), "lseek": (8, 62),
+    "getsockname": (51, 204), "getsockopt": (55, 209), "fstat": (5, 80),
+    "lseek": (8, 62),
     # memory
     "munmap": (11, 215), "mremap": (25, 216), "brk": (12, 214), "madvise": (28, 233),
     # waiting, and the clock where the kernel's page does not tell it
@@ -57,6 +57,10 @@ ALLOWED: Numbers = {
     "exit": (60, 93), "exit_group": (231, 94),
 }
 """May be made with any argument."""
+
+KEPT: Numbers = {"close": (3, 57)}
+"""May be made except of the conversation's descriptor: whose end is closed has ended,
+and how it ended says why, however busy the machine."""
 
 NOT_RUNNABLE: Numbers = {
     "mmap": (9, 222), "mprotect": (10, 226),
@@ -78,7 +82,7 @@ REFUSED: Numbers = {
 """Answered with EACCES: honest libraries ask, and take no for an answer."""
 # fmt: on
 
-_TABLES = (ALLOWED, NOT_RUNNABLE, REFUSED)
+_TABLES = (ALLOWED, KEPT, NOT_RUNNABLE, REFUSED)
 
 
 def _numbers(column: int) -> dict[str, int]:
@@ -121,15 +125,16 @@ class Program(ctypes.Structure):
     )
 
 
-def policy_program(machine: str) -> Program:
+def policy_program(machine: str, kept: int) -> Program:
     """The filter of a policy's process on a machine, as ``platform`` names it.
 
-    Raises ``OSError`` for a machine whose numbers are not known.
+    To close the descriptor ``kept`` ends the process. Raises ``OSError`` for a machine
+    whose numbers are not known.
     """
     if machine not in MACHINES:
         known = " and ".join(MACHINES)
         raise OSError(errno.ENOSYS, f"no filter for {machine}, only for {known}")
-    return assembled(_policy_lines(MACHINES[machine]))
+    return assembled(_policy_lines(MACHINES[machine], kept))
 
 
 def assembled(lines: list[Line | str]) -> Program:
@@ -159,9 +164,9 @@ def filter_calls(program: Program) -> None:
     call("seccomp", set_mode_filter, 0, ctypes.byref(program))
 
 
-def _policy_lines(machine: Machine) -> list[Line | str]:
+def _policy_lines(machine: Machine, kept: int) -> list[Line | str]:
     numbers = machine.numbers
-    to = {"allow": ALLOWED, "runnable": NOT_RUNNABLE, "refuse": REFUSED}
+    to = {"allow": ALLOWED, "keep": KEPT, "runnable": NOT_RUNNABLE, "refuse": REFUSED}
     chosen = [
         Line(EQUAL, numbers[name], label)
         for label, table in to.items()
@@ -175,6 +180,10 @@ def _policy_lines(machine: Machine) -> list[Line | str]:
         Line(AT_LEAST, X32_BIT, "kill"),
         *chosen,
         "kill",
+        Line(RETURN, KILL),
+        "keep",
+        Line(LOAD, AT_FIRST_ARGUMENT),
+        Line(EQUAL, kept, "", "allow"),
         Line(RETURN, KILL),
         "runnable",
         Line(LOAD, AT_THIRD_ARGUMENT),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from evaluators import kernel, seccomp
+from evaluators.confine import POLICY_DESCRIPTOR
 from evaluators.seccomp import ALLOW, ALLOWED, ERRNO, KILL, MACHINES, REFUSED
 
 HEADERS = {
@@ -18,14 +19,16 @@ EACCES = ERRNO | errno.EACCES
 each_machine = pytest.mark.parametrize("machine", MACHINES)
 
 
-def verdict(machine, number, third=0, audit=None):
+def verdict(machine, number, third=0, audit=None, first=0):
     """What the machine's filter says of a call, run as the kernel's interpreter does.
 
     Only the instructions that a filter of ours has; see linux/bpf_common.h.
     """
-    program = seccomp.policy_program(machine)
+    program = seccomp.policy_program(machine, POLICY_DESCRIPTOR)
     audit = MACHINES[machine].audit if audit is None else audit
-    data = {0: number, 4: audit, 32: third & 0xFFFFFFFF, 36: third >> 32}
+    data = {0: number, 4: audit}
+    for place, argument in ((16, first), (32, third)):
+        data |= {place: argument & 0xFFFFFFFF, place + 4: argument >> 32}
     at, held = 0, 0
     while True:
         line = program.instructions[at]
@@ -68,6 +71,16 @@ def test_memory_that_could_be_run_is_refused(machine):
 
 
 @each_machine
+def test_only_the_descriptor_of_the_conversation_stays_open(machine):
+    (close,) = numbers(machine, seccomp.KEPT)
+    assert verdict(machine, close, first=POLICY_DESCRIPTOR) == KILL
+    # The kernel looks at the low half only.
+    assert verdict(machine, close, first=POLICY_DESCRIPTOR + (1 << 32)) == KILL
+    others = {*range(1024)} - {POLICY_DESCRIPTOR}
+    assert {verdict(machine, close, first=other) for other in others} == {ALLOW}
+
+
+@each_machine
 def test_no_other_table_of_numbers_leads_around_the_filter(machine):
     for number in numbers(machine, ALLOWED):
         assert verdict(machine, number | seccomp.X32_BIT) == KILL
@@ -78,7 +91,7 @@ def test_no_other_table_of_numbers_leads_around_the_filter(machine):
 
 def test_a_machine_whose_numbers_nobody_knows_has_no_filter():
     with pytest.raises(OSError, match="no filter for riscv64"):
-        seccomp.policy_program("riscv64")
+        seccomp.policy_program("riscv64", POLICY_DESCRIPTOR)
 
 
 @each_machine

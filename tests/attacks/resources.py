@@ -145,9 +145,9 @@ ENDS = {
     "raises what nobody catches": Attack(
         hook("raise KeyboardInterrupt"), "exit", "", ALONE, "fell"
     ),
-    "closes its connection": Attack(hook(OS, "os.close(3)"), "exit"),
+    "closes its connection": Attack(hook(OS, "os.close(3)"), *KILLED),
     "closes its connection and goes on": Attack(
-        hook(OS, "os.close(3)", SPIN), "cpu_limit", *FELLING
+        hook(OS, "os.close(3)", SPIN), *KILLED, ALONE, "fell", HURRIED
     ),
     "kills the process above it": Attack(
         hook(OS, "os.kill(os.getppid(), 9)", SPIN),

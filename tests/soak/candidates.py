@@ -46,16 +46,12 @@ SIMPLE = {
 }
 """What a model writes by mistake, rather than what an attacker tries."""
 
-BY_THE_CLOCK = {"closes its connection and goes on"}
-"""It has a second to end: what it is charged with depends on its share of a core."""
-
 ATTACKS = {
     name: one
     for group in (PEEKS, TAMPERS, LIES, HANGS, ENDS, FLOODS, GRABS, CROSSES)
     for name, one in group.items()
     # The others need an exam, limits or a check of their own.
     if one.kind and not one.on and {*LAYERS, *ALONE}.issuperset(one.guards)
-    if name not in BY_THE_CLOCK
 }
 HOSTILE = {**ATTACKS, **{f"simply {name}": one for name, one in SIMPLE.items()}}
 
