@@ -81,7 +81,9 @@ class FastEngine:
         self._deployment, self._policy = scenario.deployment, policy
         self.ledger = ledger or Ledger(scenario)
         self._panel = Panel(scenario, self._found if cache else None)
-        self._running = RunningSet(scenario, self._panel, self.ledger, cache)
+        self._running = RunningSet(
+            scenario, self._panel, self.ledger, cache, is_led=policy.leads
+        )
         ordered = self.ledger.arrived_ps if scenario.trace.sessions else None
         queue = Ranked(ordered) if policy.admit_key else FirstCome()
         self._scheduler = Scheduler(scenario.deployment, policy, self._running, queue)

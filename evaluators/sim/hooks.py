@@ -139,6 +139,11 @@ class Policy:
         self.holds_back = bool(getattr(policy, "holds_back", False))
         self._together: Together | None = getattr(policy, "ask_together", None)
 
+    @property
+    def leads(self) -> bool:
+        """Whether it has a say in what a step does, so that it could get nowhere."""
+        return bool(self.schedule or self.answers_admission or self.victim_key)
+
     def admission(self, waiting: Waiting | None, engine: Engine) -> Admission:
         """Ask the hooks of a decision point; no ranking where ``waiting`` is None.
 

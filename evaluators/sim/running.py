@@ -29,7 +29,13 @@ class RunningSet:
     """
 
     def __init__(
-        self, scenario: Scenario, panel: Panel, ledger: Ledger, cache: Cache | None
+        self,
+        scenario: Scenario,
+        panel: Panel,
+        ledger: Ledger,
+        cache: Cache | None,
+        *,
+        is_led: bool,
     ) -> None:
         trace, n = scenario.trace, len(scenario.trace)
         self.deployment = scenario.deployment
@@ -39,7 +45,7 @@ class RunningSet:
         self._ended: list[int] = []
         self.leaving: set[int] = set()
         self.kept: dict[int, None] = {}
-        self.progress = Progress(scenario)
+        self.progress = Progress(scenario, is_led)
         self.clock = Clock(scenario.step_time, scenario.deployment)
         self.decodes = Decodes(n, scenario.deployment.block_tokens)
         self.outputs, self._caches = Outputs(scenario, cache), cache is not None
@@ -90,6 +96,7 @@ class RunningSet:
 
     def preempt(self, row: int) -> None:
         """A request leaves with its memory freed, to be recomputed; see ``panel``."""
+        self.progress.stall()
         if self.decodes.finish[row] >= 0:
             self.stop_decoding(row)
         self.partials.pop(row, None)

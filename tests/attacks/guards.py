@@ -152,7 +152,10 @@ REMOVALS = {
     "pairs": (_instead(routing, "checked_pairs", pairs_as_they_are),),
     "opaque ids": (_instead(panel, "opaque_ids", ids_in_order),),
     "idle timer": (_instead(migration, "MOST_IDLE", 1 << 60),),
-    "progress": (_instead(Progress, "spend", lambda self, steps, tokens: None),),
+    "progress": (
+        _instead(Progress, "spend", lambda self, steps, tokens: None),
+        _instead(Progress, "stall", lambda self, times=1: None),
+    ),
     "gate": tuple(
         _instead(module, "gate", no_gate) for module in (scheduling, eviction)
     ),

@@ -38,7 +38,7 @@ class PlainState:
         self.scenario, self.policy, self.skips = scenario, policy, skips
         self.panel, self.cache = Panel(scenario, self._found if cache else None), cache
         self.ledger, self.record = ledger or Ledger(scenario), Recorder()
-        self.progress = Progress(scenario)
+        self.progress = Progress(scenario, policy.leads)
         self.now_ps = self.last_step_ps = 0
         self.alarm = Alarm(policy.ask, scenario.trace.priorities)
         self.waiting, self.running = list[Request](), list[Request]()
@@ -134,6 +134,7 @@ class PlainState:
 
     def preempt(self, request: Request) -> None:
         """Put a request, taken from the running set, back to wait for recomputation."""
+        self.progress.stall()
         self._release(request)
         request.computed = 0
         request.decoding = False
