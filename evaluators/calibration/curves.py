@@ -32,7 +32,7 @@ class Curve:
             return self._power(sizes)
         inside = np.interp(sizes, self.sizes, self.seconds)
         over = np.maximum(0.0, sizes - self.sizes[-1])
-        return np.asarray(inside + over * self._last_slope())
+        return np.asarray(inside + over * self.last_slope())
 
     def reaches(self, sizes: Floats) -> Bools:
         """Whether each size is no larger than what was measured."""
@@ -62,7 +62,8 @@ class Curve:
         half = self.sizes[-1] / 2
         return max(0, int(np.searchsorted(self.sizes, half, "right")) - 1)
 
-    def _last_slope(self) -> float:
+    def last_slope(self) -> float:
+        """Seconds a size more takes beyond the last one, never negative."""
         last, before = self.sizes[-1], self._half()
         if self.sizes[before] == last:
             return 0.0
@@ -72,20 +73,45 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sheet:
-    """Times by a batch and a length: one curve by length for each measured batch."""
+    """Times by a batch and a length: one curve by length for each measured batch.
+
+    Beyond its longest, the line of a batch goes on at the rate at which the largest
+    measured read streams; a power goes on as its own curve does.
+    """
 
     batches: Floats
     curves: tuple[Curve, ...]
 
     def at(self, batch: Floats, length: Floats) -> Floats:
         """Seconds of each pair, linear in the batch between and beyond curves."""
+        rows = np.stack([
+            self._row(one, curve, length)
+            for one, curve in zip(self.batches, self.curves, strict=True)
+        ])
         if len(self.batches) == 1:
-            return np.asarray(self.curves[0].at(length) * batch / self.batches[0])
-        rows = np.stack([curve.at(length) for curve in self.curves])
+            return np.asarray(rows[0] * batch / self.batches[0])
         low, share = self._place(batch)
         columns = np.arange(len(batch))
         first, second = rows[low, columns], rows[low + 1, columns]
         return np.asarray(np.maximum(0.0, first + (second - first) * share))
+
+    def _row(self, batch: float, curve: Curve, length: Floats) -> Floats:
+        """A batch's curve, beyond its last length at the rate of the largest batch."""
+        if curve.is_power:
+            return curve.at(length)
+        inside = curve.at(np.minimum(length, curve.sizes[-1]))
+        over = np.maximum(0.0, length - curve.sizes[-1])
+        return np.asarray(inside + over * batch * self._streaming())
+
+    def _streaming(self) -> float:
+        """Seconds that one length more takes of one sequence, where most was read.
+
+        Small batches and short lengths are still in a cache, or do not fill a GPU; so
+        this is the last slope of the curve with the largest batch times length.
+        """
+        ends = [c.sizes[-1] for c in self.curves]
+        largest = int(np.argmax(self.batches * np.array(ends)))
+        return self.curves[largest].last_slope() / float(self.batches[largest])
 
     def reaches(self, batch: Floats, length: Floats) -> Bools:
         """Whether both curves around each pair were measured up to it."""

@@ -1,106 +1,139 @@
-"""Fitting a step time to sums of kernel times, with its error on shapes left out."""
+"""Fits a step time to a model's kernel sums: tables by count, prices of a token."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from evaluators.calibration.compose import KernelSums
+from evaluators.calibration.curves import Floats
+from evaluators.calibration.samples import PS_PER_S
 
+MAX_TOKENS = 16384
+MAX_BATCH = 1024
+CONTEXT_KNOTS = (0, 1024, 8192)
+LONGEST_CONTEXT = 65536
+LONGEST_PREFIX = 65536
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Kernels:
-    """Measured kernel times in picoseconds, summed over all layers of a model.
+BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+CONTEXTS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
+LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 16384)
+PREFIXES = (0, 512, 2048, 8192, 32768, 65536)
+PROMPTS = (1, 2, 4, 8)
+"""Of the fit; the errors are told on others."""
 
-    ``layers_ps`` are everything but attention at ``tokens`` tokens a step (ascending);
-    ``head_ps`` the output matrix at ``rows`` rows (ascending); ``decode_ps`` decode
-    attention of ``batch`` requests of ``context`` KV tokens each; ``prefill_ps``
-    attention of ``prompts`` whole prompts of ``length`` tokens each.
-    """
-
-    tokens: Floats
-    layers_ps: Floats
-    rows: Floats
-    head_ps: Floats
-    batch: Floats
-    context: Floats
-    decode_ps: Floats
-    prompts: Floats
-    length: Floats
-    prefill_ps: Floats
-
-    def linear_ps(self, tokens: Floats, rows: Floats) -> Floats:
-        """Measured time of everything but attention, linear between the sizes."""
-        layers = np.interp(tokens, self.tokens, self.layers_ps)
-        return layers + np.interp(rows, self.rows, self.head_ps)
+GEMM_EDGE = 256
+"""Tiles of a matrix product begin anew after so many rows: knots lie on both sides."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """The part of the kernel tables that a fit may see, as tests of a size."""
+class Limits:
+    """What the fit may count on: KV tokens that fit, and the least a token costs.
 
-    tokens: Callable[[Floats], Bools]
-    batch: Callable[[Floats], Bools]
-    context: Callable[[Floats], Bools]
-    length: Callable[[Floats], Bools]
-
-
-def everything(sizes: Floats) -> Bools:
-    """True for every size."""
-    return np.ones(len(sizes), dtype=bool)
-
-
-def fit(kernels: Kernels, kept: Kept) -> dict[str, Any]:
-    """Step-time knots (integer picoseconds, 6 significant digits) of the kept part.
-
-    Everything but attention becomes an increasing table by tokens. Decode attention is
-    a constant by batch plus one price per KV token, the same for all batches so that
-    a request more never makes a step faster. Prefill attention is a constant, paid
-    where nothing decodes, plus prices per token and per unit of work. Both fits are
-    least squares of the error relative to the whole step, coefficients not negative.
+    ``kv_token_ps`` is the time that reading a token's keys and values takes at the
+    GPU's peak bandwidth: small reads that stay in a cache must not undercut it.
     """
-    tokens = kept.tokens(kernels.tokens)
-    sizes, layers = kernels.tokens[tokens], increasing(kernels.layers_ps[tokens])
-    batches, constants, context_ps = _decode(kernels, kept)
-    start_ps, token_ps, work_ps = _prefill(kernels, kept)
-    head = np.interp(batches, kernels.rows, kernels.head_ps)
-    alone_ps = kernels.head_ps[0] + start_ps
-    decodes = increasing(np.concatenate([[alone_ps], head + constants]))
+
+    kv_tokens: int
+    kv_token_ps: float
+
+
+def fit(sums: KernelSums, limits: Limits) -> dict[str, Any]:
+    """Step-time knots of the sums, in integer picoseconds of 6 significant digits.
+
+    Everything but attention becomes an increasing table by tokens, with a stair for
+    each CUDA graph. Decode attention is, for each batch, a constant and a price a
+    context token between two mean contexts; prefill attention has prices a chunk, a
+    token, a unit of work and a KV token read, its start a constant where none
+    decodes. Both are least squares of the error
+    relative to the whole step, the contexts weighed alike; no price is negative.
+    """
+    tokens, layers = _by_tokens(sums)
+    batches = np.array([b for b in BATCHES if b <= MAX_BATCH], float)
+    constants, prices = _decode(sums, batches, limits)
+    head = sums.head_s(batches) * PS_PER_S
+    decodes = np.concatenate([[0.0], increasing(head + constants)])
+    chunk, token, work, read = _prefill(sums)
+    decodes[0] = min(decodes[1], head[0] + sums.start_s() * PS_PER_S)
     return {
-        "tokens_ps": [[0, 0], *knots(sizes, layers)],
+        "tokens_ps": [[0, 0], *knots(tokens, layers)],
         "decodes_ps": knots(np.concatenate([[0.0], batches]), decodes),
-        "context_knots": [0],
-        "context_ps": [[[0, six_digits(context_ps)]]],
-        "prefill_token_ps": six_digits(token_ps),
-        "prefill_work_ps": six_digits(work_ps),
-        "prefill_ps": 0,
-        "prefill_context_ps": 0,
+        "context_knots": list(CONTEXT_KNOTS),
+        "context_ps": [
+            [[0, six_digits(by_batch[0])], *knots(batches, by_batch)]
+            for by_batch in prices.T
+        ],
+        "prefill_token_ps": six_digits(token),
+        "prefill_work_ps": six_digits(work),
+        "prefill_ps": six_digits(chunk),
+        "prefill_context_ps": six_digits(read),
         "longest_context_ps": 0,
     }
 
 
-def _decode(kernels: Kernels, kept: Kept) -> tuple[Floats, Floats, float]:
-    rows = kept.batch(kernels.batch) & kept.context(kernels.context)
-    batch, context = kernels.batch[rows], kernels.context[rows]
-    batches = np.unique(batch)
-    columns = [(batch == b).astype(float) for b in batches] + [batch * context]
-    step = kernels.decode_ps[rows] + kernels.linear_ps(batch, batch)
-    found = least_squares(np.stack(columns, 1), kernels.decode_ps[rows], step)
-    return batches, found[:-1], float(found[-1])
+def _by_tokens(sums: KernelSums) -> tuple[Floats, Floats]:
+    """Sizes and picoseconds of all that depends on the tokens of a step."""
+    graphs = [float(size) for size in sums.graphs]
+    last = graphs[-1] if graphs else 0.0
+    stairs = [0.0, *graphs]
+    begins = [low + 1 for low, high in zip(stairs, graphs, strict=False) if high > low]
+    edges = np.arange(GEMM_EDGE, MAX_TOKENS + 1, GEMM_EDGE, dtype=float)
+    own = [1.0, 2, 4, 8, 16, 32, 64, 128] if not graphs else []
+    sizes = np.array([*own, *graphs, *begins, *edges, *(edges[:-1] + 1)])
+    sizes = np.unique(sizes[(sizes > last) | np.isin(sizes, [*graphs, *begins])])
+    return sizes, increasing(sums.tokens_s(sizes) * PS_PER_S)
 
 
-def _prefill(kernels: Kernels, kept: Kept) -> tuple[float, float, float]:
-    rows = kept.length(kernels.length)
-    prompts, length = kernels.prompts[rows], kernels.length[rows]
+def _decode(sums: KernelSums, batches: Floats, limits: Limits) -> tuple[Floats, Floats]:
+    """Constants by batch, and prices (batch, knot) of a context token, picoseconds."""
+    constants, prices = [], []
+    least = np.array([0.0, *(limits.kv_token_ps for _ in CONTEXT_KNOTS)])
+    for batch in batches.tolist():
+        most = min(LONGEST_CONTEXT, max(1024, 2 * limits.kv_tokens / batch))
+        context = np.array([c for c in CONTEXTS if c <= most], float)
+        b = np.full(len(context), batch)
+        seconds = sums.decode_s(b, context)
+        step = seconds + sums.tokens_s(b) + sums.head_s(b)
+        columns = np.stack(
+            [np.ones(len(b)), *(b * part for part in _parts(context))], 1
+        )
+        target = seconds * PS_PER_S - columns @ least
+        found = least + least_squares(columns, target, step * PS_PER_S)
+        constants.append(found[0])
+        prices.append(found[1:])
+    return np.array(constants), np.array(prices)
+
+
+def _parts(context: Floats) -> list[Floats]:
+    """How much of each context lies between a knot and the next."""
+    ends = [*CONTEXT_KNOTS[1:], np.inf]
+    return [
+        np.clip(context, start, end) - start
+        for start, end in zip(CONTEXT_KNOTS, ends, strict=True)
+    ]
+
+
+def _prefill(sums: KernelSums) -> tuple[float, float, float, float]:
+    """Prices of a chunk, a token, a unit of work and a KV token read, picoseconds."""
+    shapes = [
+        (prompts, length, prefix)
+        for length in LENGTHS
+        for prefix in PREFIXES
+        for prompts in PROMPTS
+        if prompts * length <= MAX_TOKENS and (prompts == 1 or prefix == 0)
+    ]
+    prompts, length, prefix = np.array(shapes, float).T
+    seconds = sums.prefill_s(prompts, length, prefix) - sums.start_s()
     tokens = prompts * length
-    columns = np.stack([np.ones_like(length), tokens, tokens * length], 1)
-    step = kernels.prefill_ps[rows] + kernels.linear_ps(tokens, prompts)
-    start, token, work = least_squares(columns, kernels.prefill_ps[rows], step)
-    return float(start), float(token), float(work)
+    step = seconds + sums.tokens_s(tokens) + sums.head_s(np.ones(len(tokens)))
+    columns = np.stack(
+        [prompts, tokens, tokens * (length + 2 * prefix), prompts * (length + prefix)],
+        1,
+    )
+    found = least_squares(columns, seconds * PS_PER_S, step * PS_PER_S)
+    chunk, token, work, read = found.tolist()
+    return chunk, token, work, read
 
 
 def least_squares(columns: Floats, values: Floats, scale: Floats) -> Floats:
@@ -118,7 +151,7 @@ def least_squares(columns: Floats, values: Floats, scale: Floats) -> Floats:
         if (found >= 0).all():
             break
         used &= found >= 0
-    return found
+    return np.maximum(found, 0.0)
 
 
 def increasing(values: Floats) -> Floats:
@@ -153,16 +186,6 @@ def six_digits(value: float) -> int:
     return int(float(f"{value:.5e}") + 0.5)
 
 
-def relative(predicted: Floats, measured: Floats) -> tuple[float, float]:
-    """Mean and worst absolute relative error, to 3 significant digits."""
-    error = np.abs(predicted / measured - 1)
-    return float(f"{error.mean():.3g}"), float(f"{error.max():.3g}")
-
-
-def as_text(content: dict[str, Any]) -> str:
-    """JSON text of a calibration file: sorted as given, one knot table a line."""
-    table = content["step_time"]
-    lines = [f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in table.items()]
-    head = json.dumps({**content, "step_time": None}, indent=2)
-    body = "{\n" + ",\n".join(lines) + "\n  }"
-    return head.removesuffix("null\n}") + body + "\n}\n"
+def rounded(values: Sequence[float], digits: int = 3) -> list[float]:
+    """Values to so many significant digits."""
+    return [float(f"{value:.{digits - 1}e}") for value in values]

@@ -49,7 +49,8 @@ def _matrix_s(
 ) -> NDArray[np.float64]:
     weights = matrix.rows * matrix.columns
     moved = (weights + tokens * (matrix.rows + matrix.columns)) * model.weight_bytes
-    compute_s: NDArray[np.float64] = 2 * tokens * weights / gpu.flops_per_s
+    peak = gpu.peak_flops_per_s(model.weight_bytes)
+    compute_s: NDArray[np.float64] = 2 * tokens * weights / peak
     return np.maximum(compute_s, moved / gpu.bytes_per_s)
 
 

@@ -142,6 +142,16 @@ class GpuSheet:
     memory_bytes: int
     eight_bit_flops_per_s: float = 0.0
 
+    def peak_flops_per_s(self, weight_bytes: int) -> float:
+        """Peak of products with weights of that many bytes."""
+        eight_bit = self.eight_bit_flops_per_s if weight_bytes == 1 else 0.0
+        return eight_bit or self.flops_per_s
+
+
+def weight_bytes(dtype: str) -> int:
+    """Bytes of a weight of a dtype such as ``fp8 weights, KV bfloat16``."""
+    return 1 if dtype.startswith(("fp8", "int8", "8 bits")) else 2
+
 
 # Sizes are those of the published config.json files.
 MODELS = {
@@ -189,3 +199,10 @@ GPUS = {
         GpuSheet("rtx-4090-24g", 165.2e12, 1.008e12, 24 * 2**30, 330.3e12),
     )
 }
+
+
+def known_model(name: str) -> ModelShape:
+    """The shape of that name; raises ``ValueError`` listing those there are."""
+    if name not in MODELS:
+        raise ValueError(f"no sizes of model {name!r}; there are {', '.join(MODELS)}")
+    return MODELS[name]

@@ -3,8 +3,9 @@ from math import prod
 import pytest
 
 from evaluators.calibration.calibration import load
+from evaluators.calibration.importers import distserve
+from evaluators.calibration.shipped import RECIPES, text
 from evaluators.calibration.step_time import Batch
-from tests.calibration import distserve
 from tests.calibration.data import data_folder
 
 # (a, b, c) of DistServe's profiler-a100-80g files in picoseconds, to 6 digits:
@@ -65,7 +66,23 @@ def test_kv_memory_is_the_published_number_of_tokens():
     assert load("opt66b_tp4_a100_vllm").kv_blocks * 16 == 78_496
 
 
-def test_shipped_files_are_what_the_published_files_give(shipped_text):
-    made = distserve.calibrations(data_folder("gpu/distserve"))
-    assert set(made) == set(PUBLISHED)
-    assert all(shipped_text(name) == text for name, text in made.items())
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_shipped_files_are_what_the_published_files_give(name, shipped_text):
+    assert RECIPES[name].source == "distserve"
+    assert text(name, data_folder("gpu/distserve")) == shipped_text(name)
+
+
+@pytest.mark.parametrize(
+    ("engine", "model", "says"),
+    [
+        ("sglang", "opt-13b", "profiler-a100-80g.sglang.json; engines are distserve"),
+        ("vllm", "opt-1b", r"a100-80g.vllm.json has no coefficients of opt-1b TP1"),
+    ],
+)
+def test_coefficients_that_are_not_there_are_named_with_their_file(
+    tmp_path, engine, model, says
+):
+    path = tmp_path / "profiler-a100-80g.vllm.json"
+    path.write_text('{"facebook/opt-13b": {}}')
+    with pytest.raises(ValueError, match=says):
+        distserve.read(tmp_path, engine, model, 1)

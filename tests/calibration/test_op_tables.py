@@ -85,7 +85,7 @@ def test_prompts_beyond_the_table_stay_quadratic():
 def test_a_chunk_after_a_prefix_takes_the_prompt_of_as_many_pairs_and_is_noted():
     known = tables()
     one, layout = np.array([1.0]), Layout(8, 1, 128)
-    chunk = known.prefill_attention(one, 512 * one, 3840 * one, layout)
+    chunk = known.prefill_attention(one, 512 * one, 4800 * one, layout)
     whole = known.prefill_attention(one, 2048 * one, 0 * one, layout)
     assert chunk == pytest.approx(whole)
     assert any("after a prefix" in note for note in known.notes)

@@ -6,6 +6,7 @@ are milliseconds; head counts are those of one rank; messages are counted in ele
 Reading them needs pyarrow: the extra ``[aic]``.
 """
 
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NamedTuple
@@ -13,14 +14,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluators.calibration.composed import Composed, Wanted, composed
 from evaluators.calibration.curves import Columns, take
+from evaluators.calibration.importers.asked import Asked
 from evaluators.calibration.op_tables import OpTables, op_tables
-from evaluators.calibration.shapes import GPUS
+from evaluators.calibration.records import Provenance
+from evaluators.calibration.shapes import GPUS, known_model
 
 PACKAGE = "aiconfigurator-core"
 VERSION = "0.12.0"
+FOLDER = "gpu/aiconfigurator"
 INSIDE = "aiconfigurator_core/systems/data"
 MS = 1e-3
+DTYPES = ("bfloat16", "fp8", "fp8_block")
+"""Of weights; of ``fp8`` there are no tables of latent attention."""
 
 RENAMED = {
     "batch_size": "batch",
@@ -55,9 +62,23 @@ SYSTEMS = {
     "h100_sxm": System("h100-sxm-80g", "NVIDIA H100 80GB HBM3", "0.24.0", "2.29.2"),
     "h200_sxm": System("h200-sxm-141g", "NVIDIA H200", "0.24.0", "2.29.2"),
     "a100_sxm": System("a100-sxm-80g", "NVIDIA A100-SXM4-80GB", "0.14.0", "2.27.3"),
+    "b200_sxm": System("b200-sxm-180g", "NVIDIA B200", "0.22.0 to 0.24.0", "2.29.2"),
+    "l40s": System("l40s-48g", "NVIDIA L40S", "0.22.0 to 0.24.0", "2.27.3"),
 }
 
 
+def calibration(folder: Path | None, asked: Asked) -> Composed:
+    """The calibration of a model by the kernel sums of vLLM's tables on a system."""
+    tables = read(folder, asked.gpu, asked.weights)
+    system = SYSTEMS[asked.gpu]
+    dtype = asked.weights
+    if dtype.startswith("fp8"):
+        dtype = "fp8 weights, KV bfloat16"
+    wanted = Wanted(known_model(asked.model), asked.tp, dtype, f"vllm {system.vllm}")
+    return composed(tables, wanted, Provenance(source(asked.gpu), system.device))
+
+
+@lru_cache(maxsize=2)
 def read(folder: Path | None, gpu: str, dtype: str = "bfloat16") -> OpTables:
     """Op tables of vLLM on a system such as ``h100_sxm``, weights of ``dtype``.
 
@@ -66,20 +87,18 @@ def read(folder: Path | None, gpu: str, dtype: str = "bfloat16") -> OpTables:
     """
     system = _one_of(gpu)
     base = (installed() if folder is None else folder) / gpu
-    quantised = "fp8" if dtype == "fp8" else "bfloat16"
+    if dtype not in DTYPES:
+        raise ValueError(f"no tables for weights of {dtype!r}; there are {DTYPES}")
     columns = {
-        "gemm": _table(_file(base, "gemm"), system, {"gemm_dtype": quantised}),
+        "gemm": _table(_file(base, "gemm"), system, {"gemm_dtype": dtype}),
         "prefill_attention": _attention(base, "context", system),
         "decode_attention": _attention(base, "generation", system),
         "collective": _collectives(base, system),
-        "moe": _table(_file(base, "moe"), system, {"moe_dtype": quantised}),
+        "moe": _table(_file(base, "moe"), system, {"moe_dtype": dtype}),
     }
-    if (
-        any((base / "mla" / "vllm").glob("*/*_module_perf.parquet"))
-        and quantised == "bfloat16"
-    ):
-        columns["mla_prefill"] = _latent(base, "context", system)
-        columns["mla_decode"] = _latent(base, "generation", system)
+    if dtype != "fp8" and any((base / "mla" / "vllm").glob("*/*_module_perf.parquet")):
+        columns["mla_prefill"] = _latent(base, "context", system, dtype)
+        columns["mla_decode"] = _latent(base, "generation", system, dtype)
     return op_tables(GPUS[system.gpu], columns)
 
 
@@ -140,10 +159,10 @@ def _attention(base: Path, phase: str, system: System) -> Columns:
     return take(table, np.asarray(table["prefix"] == 0))
 
 
-def _latent(base: Path, phase: str, system: System) -> Columns:
+def _latent(base: Path, phase: str, system: System, dtype: str) -> Columns:
     where: dict[str, str | int] = {
         "kv_cache_dtype": "bfloat16",
-        "gemm_type": "bfloat16",
+        "gemm_type": dtype,
         "tp_size": 1,
     }
     path = _file(base, "mla", f"mla_{phase}_module")
