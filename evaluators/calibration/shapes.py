@@ -180,6 +180,9 @@ MODELS = {
             experts=Experts(256, 8, 2048, shared=1, dense_layers=3),
             latent=Latent(1536, 512, 64, 128),
         ),
+        ModelShape(
+            "tiny-llama", *(4, 512, 8, 2, 64, 1408, 4096), weight_bytes=4, kv_bytes=4
+        ),
         ModelShape("opt-13b", 40, 5120, 40, 40, 128, 20480, 50272, ffn_matrices=2),
         ModelShape("opt-66b", 64, 9216, 72, 72, 128, 36864, 50272, ffn_matrices=2),
         ModelShape("yi-34b", 60, 7168, 56, 8, 128, 20480, 64000),

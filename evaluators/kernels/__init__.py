@@ -1,0 +1,1 @@
+"""Kernels measured on the device at hand; the only folder that imports torch."""
