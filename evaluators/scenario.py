@@ -41,6 +41,8 @@ class Deployment:
     no block in memory continues, as a radix tree does; vLLM's pool does not.
     ``host_memory`` keeps the KV of preempted requests, which recompute without it; with
     prefix caching it keeps what is evicted, and is searched behind the GPU's memory.
+    ``async_scheduling`` decides each step when the one before begins, as vLLM's
+    asynchronous scheduler does; without it, when the one before has ended.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Deployment:
     prefix_caching: bool = False
     parents_outlive_children: bool = False
     host_memory: HostMemory | None = None
+    async_scheduling: bool = False
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` naming the first size below 1."""
@@ -61,6 +64,12 @@ class Deployment:
                     f"deployment {self.name}: {name} is {getattr(self, name)}; "
                     "expected at least 1"
                 )
+        if self.async_scheduling and self.host_memory:
+            raise ValueError(
+                f"deployment {self.name}: async_scheduling is on; an engine with "
+                "host_memory decides a step when the one before has ended, so switch "
+                "one of them off"
+            )
         host = self.host_memory if self.prefix_caching else None
         if host and host.group_blocks > 1:
             raise ValueError(
@@ -103,6 +112,12 @@ class Scenario:
             raise ValueError(
                 f"scenario {self.name}: the trace has {self.trace.n_classes} service "
                 f"classes but objectives are given for {len(self.classes)}"
+            )
+        members = self.fleet.members if self.fleet else ()
+        if any(member.deployment.async_scheduling for member in members):
+            raise ValueError(
+                f"scenario {self.name}: a replica has async_scheduling, which only an "
+                "engine that serves alone can have; switch it off, or leave the fleet"
             )
 
     def blocks_for(self, tokens: np.ndarray) -> np.ndarray:

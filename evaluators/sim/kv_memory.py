@@ -57,12 +57,14 @@ class KvMemory:
         self.cache.admit(row, n_hit, now_ps)
         self.free = self.cache.free
 
-    def release(self, row: int, tokens: int, now_ps: int) -> None:
-        """A request lets go of the blocks of so many tokens."""
+    def release(
+        self, row: int, tokens: int, now_ps: int, filled: int | None = None
+    ) -> None:
+        """A request lets go of the blocks of so many tokens, see ``Cache``."""
         if self.cache is None:
             self.free += self.blocks(tokens)
         else:
-            self.cache.release(row, tokens, now_ps)
+            self.cache.release(row, tokens, now_ps, filled)
             self.free = self.cache.free
 
     def reserve(self, row: int, blocks: int, now_ps: int) -> bool:

@@ -82,6 +82,7 @@ def _tokens(scenario: Scenario, run: Run) -> Verdicts:
     asked = int(trace.prompt_tokens[done].sum())
     computed += int(run.hit_tokens.sum())
     spared = run.copies.swaps - run.copies.lost if run.copies else 0
+    spared += len(run.outlived)
     recomputed = int(run.preemptions.sum()) > spared
     yield (
         "every prompt is computed or found, and only preemption does so again",
@@ -136,6 +137,7 @@ def _decisions(scenario: Scenario, run: Run) -> Verdicts:
         for kind in ("admit", "preempt")
     )
     done = run.finished_ps >= 0
+    done[list(run.outlived)] = False
     yield (
         "a request is admitted once, and once more after each preemption",
         bool((admits == preempts + done).all()),

@@ -24,6 +24,7 @@ class Ledger:
         "first_token_ps",
         "hit_tokens",
         "longest_gap_ps",
+        "outlived",
         "preemptions",
         "rejected",
         "stall_ps",
@@ -41,6 +42,7 @@ class Ledger:
         self.hit_tokens = [0] * rows
         self.broken_gaps_ps: list[int] = []
         self.rejected: list[int] = []
+        self.outlived: list[int] = []
 
     def arrive(self, row: int, at_ps: int) -> int:
         """A request came to an engine; when it came first, to whichever."""
@@ -82,6 +84,7 @@ class Ledger:
             steps_of=steps_of,
             decisions=tuple(decisions),
             rejected=tuple(self.rejected),
+            outlived=tuple(self.outlived),
             questions=questions,
             peak_blocks=peak_blocks,
             end_blocks=end_blocks,

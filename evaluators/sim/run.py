@@ -47,7 +47,8 @@ class Run:
     one) has -1 everywhere and is in ``rejected``. ``broken_gaps_ps`` are the gaps that
     are not one step long (across a preemption or a pause). ``steps`` are those of all
     engines, ``steps_of`` those of each, ``replica`` says which engine finished it;
-    ``copies`` what went to host memory and back, None if there is none.
+    ``copies`` what went to host memory and back, None if there is none. ``outlived``
+    are rows that were preempted when their last token was on its way already.
     """
 
     arrived_ps: Ints
@@ -68,6 +69,7 @@ class Run:
     steps_of: tuple[Steps, ...] = ()
     replica: Ints | None = None
     copies: Copies | None = None
+    outlived: tuple[int, ...] = ()
 
     @property
     def iterations(self) -> int:

@@ -1,5 +1,8 @@
 """Requests that hold KV memory, how far they are, and what a step does to them."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from evaluators.scenario import Scenario
 from evaluators.sim.cache.prefix_cache import Cache
 from evaluators.sim.clock import Clock, total_ps
@@ -11,7 +14,7 @@ from evaluators.sim.panel import Panel, n_tenants
 from evaluators.sim.progress import Progress
 from evaluators.sim.recorder import Recorder
 from evaluators.sim.run import Decision
-from evaluators.sim.step import Step
+from evaluators.sim.step import Coming, Step
 from evaluators.sim.tenants import Tenants
 
 
@@ -25,8 +28,12 @@ class RunningSet:
     ``finished`` are rows that ended, for the caller to clear.
     ``waiting_tokens`` and ``waiting_blocks`` are what waiting requests need to emit.
     Requests ``leaving`` go on elsewhere after their next token: they end here, ``kept``
-    in memory until that is done.
+    in memory until that is done. ``coming`` and ``lingering`` rows are of a step that
+    has not ended when the next one is decided (``coming.py``); else there are none.
     """
+
+    coming: Coming | None = None
+    lingering: Mapping[int, None] = MappingProxyType({})
 
     def __init__(
         self,
@@ -96,7 +103,6 @@ class RunningSet:
 
     def preempt(self, row: int) -> None:
         """A request leaves with its memory freed, to be recomputed; see ``panel``."""
-        self.progress.stall()
         if self.decodes.finish[row] >= 0:
             self.stop_decoding(row)
         self.partials.pop(row, None)
@@ -105,13 +111,18 @@ class RunningSet:
         self._release(row)
         self.computed[row] = 0
         self.tenants.preempt(row)
-        self.ledger.preemptions[row] += 1
-        self.record.decisions.append(Decision(self.now_ps, "preempt", row))
+        self.note_preemption(row)
         needed = self.memory.blocks(self.goal[row])
         self.waiting_tokens += self.goal[row]
         self.waiting_blocks += needed
         last = self.last_token_ps[row]
         self.panel.update(row, self.generated[row], needed, last)
+
+    def note_preemption(self, row: int) -> None:
+        """Record that a request was preempted."""
+        self.progress.stall()
+        self.ledger.preemptions[row] += 1
+        self.record.decisions.append(Decision(self.now_ps, "preempt", row))
 
     def _release(self, row: int) -> None:
         self.memory.release(row, self.computed[row], self.now_ps)
@@ -223,7 +234,7 @@ class RunningSet:
     def next_ps(self) -> tuple[int, int]:
         """Duration of the next decode-only step, and how much each later one grows.
 
-        This holds of as many as ``steps_to_edge`` says.
+        This holds of as many as the clock's ``steps_to_edge`` says.
         """
         decodes, clock = self.decodes, self.clock
         longest = decodes.longest_context() if clock.longest_ps else 0
@@ -236,11 +247,6 @@ class RunningSet:
             return total_ps(steps, *durations)
         longest = decodes.longest_context() if clock.longest_ps else 0
         return clock.span_ps(steps, decodes.n, decodes.context_tokens(), longest)
-
-    def steps_to_edge(self, most: int) -> int:
-        """Of so many decode-only steps, those that ``next_ps`` holds of."""
-        decodes = self.decodes
-        return self.clock.steps_to_edge(most, decodes.n, decodes.context_tokens())
 
     def _pass(self, steps: int, ps: tuple[int, int], n: int, tokens: int) -> bool:
         """Let time pass for equal steps, and let go of requests that are done."""

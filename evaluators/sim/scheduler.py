@@ -17,7 +17,8 @@ class Scheduler:
     ``dirty`` says that the waiting set, the memory or a slot changed since the policy
     was asked: a decision point of design section 4. ``taken`` are blocks that the next
     decode-only step has been given already. Not before ``retry_step`` (a value of
-    ``Decodes.step``) does the first who waits find more in the cache.
+    ``Decodes.step``) does the first who waits find more in the cache. With ``retries``
+    somebody may fit though the policy is not asked yet.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class Scheduler:
         self._deployment, self._policy = deployment, policy
         self._running, self.queue = running, queue
         self._budget, self._cap = deployment.max_step_tokens, 0
-        self.dirty = False
+        self.dirty = self.retries = False
         self.taken = 0
         self.retry_step = NEVER
 
@@ -44,7 +45,7 @@ class Scheduler:
     def next_step(self) -> Step | None:
         """The next step, its memory taken; None if it is decode-only, nothing taken."""
         running, waiting = self._running, self.queue.members
-        attempt = bool((self.dirty and waiting) or running.partials)
+        attempt = bool(((self.dirty or self.retries) and waiting) or running.partials)
         if self.dirty:
             self.dirty = False
             if waiting:
@@ -205,7 +206,8 @@ class Scheduler:
         walk = Walk(running, self._policy, self._budget, self._prompt_cap())
         left = walk.serve(len(self.queue.members))
         for row in walk.preempted:
-            self.queue.again(row)
+            if running.ledger.finished_ps[row] < 0:
+                self.queue.again(row)
             self.dirty = True
         if not walk.preempted and self.queue.members and left > 0:
             need = self._admit(walk.chunks, left, 0)

@@ -1,6 +1,6 @@
 """Per tenant: tokens served, and requests waiting and running."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class Tenants:
@@ -67,3 +67,18 @@ class Tenants:
             for tokens, n in zip(self._output, self._decoding, strict=True)
         ]
         return self._prompt, output, self._waiting, self._running
+
+    def before(
+        self, step: int, chunks: Iterable[tuple[int, int]], ended: Iterable[int]
+    ) -> tuple[list[int], ...]:
+        """The same without what the step before this one brought.
+
+        Its prefill ``chunks``, and a token of all who decode, and of who ``ended``.
+        """
+        prompt, output, waiting, running = self.columns(step - 1)
+        prompt = prompt.copy()
+        for row, tokens in chunks:
+            prompt[self._of[row]] -= tokens
+        for row in ended:
+            output[self._of[row]] -= 1
+        return prompt, output, waiting, running

@@ -73,7 +73,7 @@ class Walk:
         running = self._running
         if row in running.partials:
             return min(running.goal[row] - running.computed[row], self._cap)
-        return 1
+        return 0 if row in running.lingering else 1
 
     def _allocate(self, row: int, want: int, order: list[int]) -> bool:
         """Take the memory, preempting from the end; False if ``row`` itself went."""

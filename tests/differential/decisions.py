@@ -8,14 +8,16 @@ from evaluators.sim.cache.evict import Evictor
 from evaluators.sim.cache.owners import Owners
 from evaluators.sim.cache.plain import Block, PlainCache
 from evaluators.sim.cache.valued import memory
-from evaluators.sim.engine import FastEngine
+from evaluators.sim.fast import FastEngine
 from evaluators.sim.hooks import Policy
-from evaluators.sim.plain.engine import PlainEngine
+from evaluators.sim.plain.overlapped import OverlappedEngine
+from evaluators.sim.plain.stepwise import PlainEngine
 from evaluators.sim.run import Decision, Run
 from tests.sim.cached import Late
 
 FIELDS = (
     "at_ps",
+    "begins_ps",
     "ends_ps",
     "work",
     "preempted",
@@ -23,9 +25,9 @@ FIELDS = (
     "evicted",
     "finished",
 )
-"""Of a step: when it starts and ends; (row, tokens) in running order; rows in the order
-of their preemption; (row, tokens found in memory) in the order of admission; contents
-evicted, in order; rows that finish at its end."""
+"""Of a step: when it is decided, begins and ends; (row, tokens) in running order; rows
+in the order of their preemption; (row, tokens found in memory) in the order of
+admission; contents evicted, in order; rows that finish at its end."""
 
 Steps = list[dict[str, Any]]
 
@@ -50,8 +52,8 @@ class LateCache(Late, WatchedCache):
     """The same where outputs are found only when their request has left."""
 
 
-class Watched(PlainEngine):
-    """The plain engine, noting its decisions of each step as the driver does."""
+class Watching:
+    """Notes the decisions of a plain engine step by step, as the driver does."""
 
     def __init__(
         self,
@@ -66,23 +68,53 @@ class Watched(PlainEngine):
         self.noted: Steps = []
         self._n_decisions = 0
 
-    def _compute(self, work, ends_ps: int) -> None:
+    def note(self, work) -> dict[str, Any]:
+        """What was decided since the last step, and for whom."""
         decisions = self.record.decisions[self._n_decisions :]
         self._n_decisions += len(decisions)
-        preempted = [d.row for d in decisions if d.kind == "preempt"]
         admitted = {d.row for d in decisions if d.kind == "admit"}
-        note = {
-            "at_ps": self.now_ps,
-            "work": [[request.row, tokens] for request, tokens in work],
-            "preempted": preempted,
-            "admitted": [[r.row, r.computed] for r, _ in work if r.row in admitted],
-            "evicted": self.watched.evicted if self.watched else [],
-        }
+        evicted = self.watched.evicted if self.watched else []
         if self.watched:
             self.watched.evicted = []
+        return {
+            "at_ps": self.now_ps,
+            "begins_ps": self.now_ps,
+            "work": [[request.row, tokens] for request, tokens in work],
+            "preempted": [d.row for d in decisions if d.kind == "preempt"],
+            "admitted": [[r.row, r.computed] for r, _ in work if r.row in admitted],
+            "evicted": evicted,
+        }
+
+
+class Watched(Watching, PlainEngine):
+    """The plain engine that decides a step when the one before has ended."""
+
+    def _compute(self, work, ends_ps: int) -> None:
+        note = self.note(work)
         super()._compute(work, ends_ps)
         finished = [r.row for r, _ in work if r.generated == r.output]
         self.noted.append(note | {"ends_ps": self.now_ps, "finished": finished})
+
+
+class WatchedOverlapped(Watching, OverlappedEngine):
+    """The plain engine that decides a step when the one before begins."""
+
+    n_ended = 0
+
+    def _decided(self, work):
+        if work:
+            self.noted.append(self.note(work))
+        return super()._decided(work)
+
+    def _end_step(self, flight, limit: int) -> bool:
+        began_ps = self._began_ps
+        ended = super()._end_step(flight, limit)
+        note = self.noted[self.n_ended]
+        self.n_ended += 1
+        note["begins_ps"], note["ends_ps"] = began_ps, self.now_ps
+        done = [grant.request for grant in flight.grants]
+        note["finished"] = [r.row for r in done if r.generated == r.output]
+        return ended
 
 
 def ours(
@@ -92,7 +124,9 @@ def ours(
     cache: type[WatchedCache] = WatchedCache,
 ) -> Steps:
     """Decisions of our plain engine."""
-    engine = Watched(scenario, policy, eviction, cache)
+    late = scenario.deployment.async_scheduling
+    kind = WatchedOverlapped if late else Watched
+    engine = kind(scenario, policy, eviction, cache)
     engine.serve(Arrivals(scenario))
     return engine.noted
 

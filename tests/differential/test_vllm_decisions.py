@@ -43,6 +43,7 @@ class Case(NamedTuple):
     cache: str
     reserve: bool
     seed: int
+    late: bool = False
 
     def __str__(self) -> str:
         return "-".join(map(str, self))
@@ -69,6 +70,7 @@ def served(case: Case, **changed: int):
         "kv_blocks": MEMORY[case.memory],
         "prefix_caching": bool(case.cache),
         "reserve_full_prompt": case.reserve,
+        "async_scheduling": case.late,
     }
     return scenario(case.seed, case.requests, **(sizes | changed))
 

@@ -95,7 +95,7 @@ class Late:
         if self.is_leaving or tokens <= trace.prompt_tokens[row]:
             super().fill(row, tokens, now_ps)
 
-    def release(self, row, tokens, now_ps):
+    def release(self, row, tokens, now_ps, filled=None):
         self.is_leaving = True
         super().release(row, tokens, now_ps)
         self.is_leaving = False

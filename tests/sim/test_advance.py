@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from evaluators.sim.arrivals import Arrivals
-from evaluators.sim.engine import FastEngine, simulate
+from evaluators.sim.engine import simulate
+from evaluators.sim.fast import FastEngine
 from evaluators.sim.hooks import Policy
 from evaluators.sim.laws import check
-from evaluators.sim.plain.engine import PlainEngine, simulate_plainly
+from evaluators.sim.plain.engine import simulate_plainly
+from evaluators.sim.plain.stepwise import PlainEngine
 from evaluators.workloads.prefixes import Sessions
 from evaluators.workloads.trace import FOREVER_PS
 from tests.sim.fuzzed import fuzzed_policy, fuzzed_scenario

@@ -153,9 +153,11 @@ class PlainCache:
             block.holders = 0
         self.queue = table.blocks + self.queue
 
-    def release(self, row: int, tokens: int, now_ps: int) -> None:
+    def release(
+        self, row: int, tokens: int, now_ps: int, filled: int | None = None
+    ) -> None:
         """See ``Cache``."""
-        self.fill(row, tokens, now_ps)
+        self.fill(row, tokens if filled is None else filled, now_ps)
         table = self.tables.pop(row)
         self._own(table, -(-tokens // self.block_tokens))
         freed = []
@@ -164,9 +166,9 @@ class PlainCache:
             if block.holders == 0:
                 freed.append(block)
         unfilled = [block for block in freed if block.content is None]
-        filled = [block for block in freed if block.content is not None]
-        self.queue = unfilled + self.queue + filled
-        for block in filled:
+        full = [block for block in freed if block.content is not None]
+        self.queue = unfilled + self.queue + full
+        for block in full:
             self._note_release(block, row, now_ps)
         if self.evictor:
             self.evictor.owners.leave(row, tokens)

@@ -101,8 +101,13 @@ class Cache(Protocol):
         """The request, which has taken so many and filled none, does not come."""
         ...
 
-    def release(self, row: int, tokens: int, now_ps: int) -> None:
-        """The request, with blocks for so many tokens, lets go of all, tail first."""
+    def release(
+        self, row: int, tokens: int, now_ps: int, filled: int | None = None
+    ) -> None:
+        """The request, with blocks for so many tokens, lets go of all, tail first.
+
+        ``filled`` of them can be found from now on, None for all.
+        """
         ...
 
 
@@ -225,9 +230,11 @@ class PrefixCache:
         self.unfilled += n_blocks
         self.free += n_blocks
 
-    def release(self, row: int, tokens: int, now_ps: int) -> None:
+    def release(
+        self, row: int, tokens: int, now_ps: int, filled: int | None = None
+    ) -> None:
         """See ``Cache``."""
-        self.fill(row, tokens, now_ps)
+        self.fill(row, tokens if filled is None else filled, now_ps)
         held = self._held.pop(row)
         self.contents.forget(row)
         holders, freed = self.holders, list[int]()

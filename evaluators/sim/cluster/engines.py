@@ -7,7 +7,8 @@ from evaluators.sim.cache.prefix_cache import Cache
 from evaluators.sim.cluster.hosts import host_replica
 from evaluators.sim.cluster.replica import Carried, Load, Replica
 from evaluators.sim.cluster.stepping import PlainReplica
-from evaluators.sim.engine import FastEngine, kv_cache
+from evaluators.sim.engine import kv_cache
+from evaluators.sim.fast import FastEngine
 from evaluators.sim.hooks import Policy
 from evaluators.sim.host.copies import Copies
 from evaluators.sim.ledger import Ledger

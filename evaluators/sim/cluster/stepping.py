@@ -2,8 +2,8 @@
 
 from evaluators.sim.cluster.replica import Carried, Load
 from evaluators.sim.host.copies import Copies
-from evaluators.sim.plain.engine import PlainEngine
 from evaluators.sim.plain.request import Request
+from evaluators.sim.plain.stepwise import PlainEngine
 from evaluators.sim.run import Decision
 
 

@@ -1,6 +1,6 @@
 """The plain engine where KV of a running request may still be on its way to it."""
 
-from evaluators.sim.plain.engine import PlainEngine
+from evaluators.sim.plain.stepwise import PlainEngine
 
 
 class LandingEngine(PlainEngine):

@@ -9,7 +9,7 @@ from evaluators.sim.clock import steps_to_cover, total_ps
 from evaluators.sim.plain.request import Request, batch
 
 if TYPE_CHECKING:
-    from evaluators.sim.plain.engine import PlainEngine
+    from evaluators.sim.plain.stepwise import PlainEngine
 
 
 def skip_equal_steps(engine: PlainEngine, work: list[tuple[Request, int]]) -> None:

@@ -120,10 +120,15 @@ class PlainState:
             return False
         if self.cache:
             self.cache.grow(request.row, need, self.now_ps)
-            self.cache.fill(request.row, request.computed + want, self.now_ps)
+            filled = self._filled(request, request.computed + want)
+            self.cache.fill(request.row, filled, self.now_ps)
         self.free -= need
         self.least_free = min(self.least_free, self.free)
         return True
+
+    def _filled(self, request: Request, tokens: int) -> int:
+        """Of so many tokens, those that are found once their step is decided."""
+        return tokens
 
     def _release(self, request: Request) -> None:
         if self.cache:
@@ -156,18 +161,23 @@ class PlainState:
             request.computed += tokens
             if request.computed == request.goal:
                 emitted += 1
-                gaps += self._emit(request, start)
+                gaps += self._emit(request, start, decoding)
+                request.decoding = True
+                request.goal += 1
                 self.dirty |= not decoding
         sizes = gaps, step.decodes, step.prefill_tokens
         self.record.steps.extend((start, 1, duration, 0, *sizes))
         self.progress.spend(1, emitted)
 
-    def _emit(self, request: Request, step_start_ps: int) -> bool:
-        """One token at the end of the step; True when the gap was one step long."""
+    def _emit(self, request: Request, step_start_ps: int, decoding: bool) -> bool:
+        """One token at the end of the step; True when the gap was one step long.
+
+        ``decoding`` says that the step before gave the request a token, too.
+        """
         row, now, whole = request.row, self.now_ps, False
         if request.last_token_ps < 0:
             self.ledger.first_token_ps[row] = now
-        elif request.last_token_ps == step_start_ps and request.decoding:
+        elif request.last_token_ps == step_start_ps and decoding:
             gap = now - step_start_ps
             longest = self.ledger.longest_gap_ps
             longest[row] = max(longest[row], gap)
@@ -175,9 +185,7 @@ class PlainState:
         else:
             self.ledger.resume(row, now - request.last_token_ps)
         request.last_token_ps = now
-        request.decoding = True
         request.generated += 1
-        request.goal += 1
         self.served[1][request.tenant] += 1
         if request.generated == request.output or row in self.leaving:
             self._end(request)

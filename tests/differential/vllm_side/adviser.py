@@ -29,6 +29,15 @@ class Progress(NamedTuple):
     generated: int
 
 
+class Grant(NamedTuple):
+    """What a step computes of a request; with ``decoding``, not its first token."""
+
+    row: int
+    tokens: int
+    emits: bool
+    decoding: bool
+
+
 @dataclass(slots=True)
 class Time:
     """What time it is for the engine; whoever drives it sets both."""
@@ -70,24 +79,36 @@ class Adviser:
 
     def preempt(self, row: int, generated: int) -> None:
         """A running request lost its memory."""
-        blocks = -(-(self._prompt[row] + generated) // self.deployment.block_tokens)
-        self._panel.update(row, generated, blocks, self._last_token_ps[row])
+        self._show(row, generated)
         self.decoding.discard(row)
         self._dirty = True
 
-    def ran(self, row: int, tokens: int, *, emitted: bool, finished: bool) -> None:
-        """A request computed so many tokens in the step that ends now."""
-        tenant, was_decoding = self._tenant[row], row in self.decoding
-        if not was_decoding:
-            self._served[0][tenant] += tokens
-        if emitted:
+    def decided(self, grant: Grant) -> None:
+        """The next step computes so much of a request."""
+        if grant.emits:
+            self.decoding.add(grant.row)
+
+    def _show(self, row: int, generated: int) -> None:
+        blocks = -(-(self._prompt[row] + generated) // self.deployment.block_tokens)
+        self._panel.update(row, generated, blocks, self._last_token_ps[row])
+
+    def ran(self, grant: Grant, generated: int, *, waits: bool, finished: bool) -> None:
+        """A step ends now, after which a request has so many tokens generated.
+
+        It ``waits`` if it was preempted after the step had been decided.
+        """
+        row, tenant = grant.row, self._tenant[grant.row]
+        if not grant.decoding:
+            self._served[0][tenant] += grant.tokens
+        if grant.emits:
             self._served[1][tenant] += 1
             self._last_token_ps[row] = self.time.now_ps
-            self.decoding.add(row)
-            self._dirty |= not was_decoding
+            self._dirty |= not grant.decoding
         if finished:
             self.decoding.discard(row)
             self._dirty = True
+        elif waits:
+            self._show(row, generated)
 
     # -- what to do ----------------------------------------------------------------
 

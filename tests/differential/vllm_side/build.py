@@ -22,7 +22,11 @@ from vllm.v1.kv_cache_interface import (
 from vllm.v1.structured_output import StructuredOutputManager
 
 from evaluators.scenario import Deployment
-from tests.differential.vllm_side.policy_scheduler import PolicyScheduler
+from tests.differential.vllm_side.policy_scheduler import (
+    AsyncPolicyScheduler,
+    Obedient,
+    PolicyScheduler,
+)
 
 MODEL = {
     "architectures": ["LlamaForCausalLM"],
@@ -44,7 +48,7 @@ def write_model(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(MODEL), encoding="utf-8")
 
 
-def build(model: Path, deployment: Deployment, longest_tokens: int) -> PolicyScheduler:
+def build(model: Path, deployment: Deployment, longest_tokens: int) -> Obedient:
     """A scheduler with vLLM's defaults where the deployment says nothing.
 
     ``longest_tokens`` is the longest prompt and output together.
@@ -52,7 +56,8 @@ def build(model: Path, deployment: Deployment, longest_tokens: int) -> PolicySch
     config = _config(model, deployment, longest_tokens)
     memory = pool_of(deployment)
     config.cache_config.num_gpu_blocks = memory.num_blocks
-    return PolicyScheduler(
+    kind = AsyncPolicyScheduler if deployment.async_scheduling else PolicyScheduler
+    return kind(
         vllm_config=config,
         kv_cache_config=memory,
         structured_output_manager=StructuredOutputManager(config),
@@ -101,7 +106,7 @@ def _config(model: Path, deployment: Deployment, longest_tokens: int) -> VllmCon
             is_encoder_decoder=False,
             enable_chunked_prefill=True,
             scheduler_reserve_full_isl=deployment.reserve_full_prompt,
-            async_scheduling=False,
+            async_scheduling=deployment.async_scheduling,
         ),
         device_config=DeviceConfig("cpu"),
     )

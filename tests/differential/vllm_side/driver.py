@@ -15,7 +15,7 @@ import vllm
 
 from tests.differential.vllm_side.build import build, write_model
 from tests.differential.vllm_side.job import from_json
-from tests.differential.vllm_side.session import Session
+from tests.differential.vllm_side.session import OverlappedSession, Session
 
 VERSION = "0.32."
 
@@ -36,7 +36,8 @@ def main(jobs: Path, out: Path) -> None:
                 trace = job.scenario.trace
                 longest = int((trace.prompt_tokens + trace.output_tokens).max())
                 scheduler = build(model, job.scenario.deployment, longest)
-                steps = Session(scheduler, job).run()
+                late = job.scenario.deployment.async_scheduling
+                steps = (OverlappedSession if late else Session)(scheduler, job).run()
                 log.write(json.dumps(steps) + "\n")
 
 

@@ -4,16 +4,18 @@ Only data that vLLM reads is changed, between its steps: the order of its two li
 two of its limits. What vLLM does with them is its own code.
 """
 
+from collections import deque
 from typing import Any
 
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.request_queue import FCFSRequestQueue
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.outputs import ModelRunnerOutput
-from vllm.v1.request import Request
+from vllm.v1.request import Request, RequestStatus
 
 from evaluators.workloads.trace import PS_PER_S
-from tests.differential.vllm_side.adviser import Adviser, Progress
+from tests.differential.vllm_side.adviser import Adviser, Grant, Progress
 from tests.differential.vllm_side.block_policy import BlockPolicy
 
 
@@ -48,8 +50,11 @@ class PolicyQueue(FCFSRequestQueue):
         self.extend(members[row] for row in rows)
 
 
-class PolicyScheduler(Scheduler):
-    """Asks a policy where our engine would ask it, then lets vLLM schedule."""
+class Obedient(Scheduler):
+    """Asks a policy where our engine would ask it, then lets vLLM schedule.
+
+    ``granted`` is what the last step gives, and what each that is to end gave.
+    """
 
     adviser: Adviser
     blocks: BlockPolicy
@@ -59,6 +64,7 @@ class PolicyScheduler(Scheduler):
         self.adviser, self.blocks = adviser, blocks
         self.waiting = PolicyQueue()
         self.waiting.scheduler, self.waiting.preempted = self, []
+        self.granted: deque[list[Grant]] = deque()
 
     def add_request(self, request: Request) -> None:
         """A request arrives, which is a decision point."""
@@ -68,27 +74,37 @@ class PolicyScheduler(Scheduler):
 
     def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
         """Ask the policy what is due, then form vLLM's step."""
-        self.waiting.preempted.clear()
         self._ask()
         if self.adviser.policy.victim_key and self._missing_blocks() > 0:
             order = self.adviser.victims(*self._state())
             self.running = [self.running[i] for i in order]
-        return super().schedule(throttle_prefills)
+        decided = super().schedule(throttle_prefills)
+        grants = [
+            Grant(
+                int(name),
+                tokens,
+                not self.requests[name].is_prefill_chunk,
+                int(name) in self.adviser.decoding,
+            )
+            for name, tokens in decided.num_scheduled_tokens.items()
+        ]
+        self.granted.append(grants)
+        for grant in grants:
+            self.adviser.decided(grant)
+        return decided
 
     def update_from_output(
         self, scheduler_output: SchedulerOutput, model_runner_output: ModelRunnerOutput
     ) -> dict[int, Any]:
         """End a step: note who got tokens, and whether that is a decision point."""
-        sampled = model_runner_output.sampled_token_ids
-        where = model_runner_output.req_id_to_index
-        tokens = scheduler_output.num_scheduled_tokens
-        ran = [(self.requests[name], tokens[name]) for name in tokens]
+        grants = self.granted.popleft()
+        ran = [self.requests[str(grant.row)] for grant in grants]
         outputs = super().update_from_output(scheduler_output, model_runner_output)
-        for request, count in ran:
+        for request, grant in zip(ran, grants, strict=True):
             self.adviser.ran(
-                row_of(request),
-                count,
-                emitted=bool(sampled[where[request.request_id]]),
+                grant,
+                request.num_output_tokens,
+                waits=request.status == RequestStatus.PREEMPTED,
                 finished=request.is_finished(),
             )
         return outputs
@@ -131,12 +147,27 @@ class PolicyScheduler(Scheduler):
         cap = 0 if alone else self.adviser.cap
         need, left = 0, self.adviser.budget
         for request in self.running:
-            want = request.num_tokens - request.num_computed_tokens
+            want = self._wanted(request)
             want = min(want, left, cap or want)
             blocks = -(-(request.num_computed_tokens + want) // self.block_size)
             need += blocks - self._held_blocks(request)
             left -= want
         return need - self.kv_cache_manager.block_pool.get_num_free_blocks()
+
+    def _wanted(self, request: Request) -> int:
+        """Tokens that vLLM would give a running request, were there no limits."""
+        coming = request.num_output_placeholders
+        if coming and request.num_output_tokens + coming >= request.max_tokens:
+            return 0
+        return request.num_tokens + coming - request.num_computed_tokens
+
+
+class PolicyScheduler(Obedient):
+    """vLLM's scheduler that decides a step when the one before has ended."""
+
+
+class AsyncPolicyScheduler(Obedient, AsyncScheduler):
+    """vLLM's scheduler that decides a step when the one before begins."""
 
 
 def row_of(request: Request) -> int:

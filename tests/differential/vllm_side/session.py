@@ -1,6 +1,8 @@
 """One job on one vLLM scheduler, from the first arrival to the last token."""
 
+from collections import deque
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 from vllm.sampling_params import SamplingParams
 from vllm.v1.core.sched.output import SchedulerOutput
@@ -13,18 +15,27 @@ from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.cache.evict import HOOKS as EVICTION_HOOKS
 from evaluators.sim.hooks import HOOKS, Policy
 from evaluators.workloads.trace import PS_PER_S
-from tests.differential.vllm_side.adviser import Adviser, Time
+from tests.differential.vllm_side.adviser import Adviser, Grant, Time
 from tests.differential.vllm_side.block_policy import BlockPolicy
 from tests.differential.vllm_side.build import hasher_of
 from tests.differential.vllm_side.job import Job, Json
-from tests.differential.vllm_side.policy_scheduler import PolicyScheduler, row_of
+from tests.differential.vllm_side.policy_scheduler import Obedient, row_of
 from tests.differential.vllm_side.tokens import Tokens
+
+
+class Begun(NamedTuple):
+    """A step that has been decided, for whom, and what is noted of it."""
+
+    decision: SchedulerOutput
+    requests: list[Request]
+    grants: list[Grant]
+    note: Json
 
 
 class Session:
     """Drives a scheduler by simulated time and notes every decision."""
 
-    def __init__(self, scheduler: PolicyScheduler, job: Job) -> None:
+    def __init__(self, scheduler: Obedient, job: Job) -> None:
         policy = load_policy(job.policy, HOOKS) if job.policy else None
         self._scheduler, self._scenario = scheduler, job.scenario
         self._time = Time()
@@ -42,17 +53,25 @@ class Session:
         self._arrivals = list(self._sessions.first)
         heapify(self._arrivals)
         self._steps: list[Json] = []
+        self._free_ps = 0
 
     def run(self) -> list[Json]:
         """Every step: when, who computed how much, who came, went and was evicted."""
-        scheduler, time = self._scheduler, self._time
-        while self._arrivals or scheduler.has_unfinished_requests():
-            if not scheduler.has_unfinished_requests():
-                time.now_ps = max(time.now_ps, self._arrivals[0][0])
-            while self._arrivals and self._arrivals[0][0] <= time.now_ps:
-                scheduler.add_request(self._request(*heappop(self._arrivals)))
-            self._step()
+        while self._arrivals or self._scheduler.has_unfinished_requests():
+            if not self._scheduler.has_unfinished_requests():
+                self._rest()
+            self._arrive()
+            self._end(self._decide())
         return self._steps
+
+    def _rest(self) -> None:
+        """Nothing is left to do before the next arrival."""
+        self._time.now_ps = max(self._time.now_ps, self._arrivals[0][0])
+
+    def _arrive(self) -> None:
+        """Let in who has come by now."""
+        while self._arrivals and self._arrivals[0][0] <= self._time.now_ps:
+            self._scheduler.add_request(self._request(*heappop(self._arrivals)))
 
     def _request(self, arrived_ps: int, row: int) -> Request:
         trace = self._scenario.trace
@@ -66,40 +85,52 @@ class Session:
             block_hasher=self._hasher,
         )
 
-    def _step(self) -> None:
-        scheduler, time = self._scheduler, self._time
+    def _decide(self) -> Begun:
+        """Let the scheduler form a step, which begins when the last one has ended."""
+        scheduler, now_ps = self._scheduler, self._time.now_ps
         before = {row_of(request) for request in scheduler.running}
         decision = scheduler.schedule()
-        tokens = decision.num_scheduled_tokens
-        work = [(scheduler.requests[name], tokens[name]) for name in tokens]
-        admitted = [
-            (row_of(request), request.num_computed_tokens - count)
-            for request, count in work
-            if row_of(request) not in before
-        ]
-        note = {
-            "at_ps": time.now_ps,
-            "work": [(row_of(request), count) for request, count in work],
-            "preempted": list(scheduler.waiting.preempted),
-            "admitted": admitted,
-        }
-        self._blocks.learn(request for request, _ in work)
-        note["evicted"] = self._blocks.drain()
-        time.last_step_ps = self._duration_ps(work)
-        time.now_ps = note["ends_ps"] = time.now_ps + time.last_step_ps
-        scheduler.update_from_output(decision, self._output(decision))
-        note["finished"] = [row_of(r) for r, _ in work if r.is_finished()]
+        grants = scheduler.granted[-1]
+        requests = [scheduler.requests[str(grant.row)] for grant in grants]
+        done = [r.num_computed_tokens for r in requests]
+        note: Json = {"at_ps": now_ps, "begins_ps": max(now_ps, self._free_ps)}
+        if grants:
+            note["work"] = [(grant.row, grant.tokens) for grant in grants]
+            note["preempted"] = list(scheduler.waiting.preempted)
+            scheduler.waiting.preempted.clear()
+            note["admitted"] = [
+                (grant.row, total - grant.tokens)
+                for grant, total in zip(grants, done, strict=True)
+                if grant.row not in before
+            ]
+            self._blocks.learn(requests)
+            note["evicted"] = self._blocks.drain()
+            self._free_ps = note["begins_ps"] + self._duration_ps(grants, done)
+            note["ends_ps"] = self._free_ps
+        return Begun(decision, requests, grants, note)
+
+    def _end(self, begun: Begun) -> None:
+        """A step ends; note who finished, and let their followers come."""
+        scheduler, time, note = self._scheduler, self._time, begun.note
+        if begun.grants:
+            time.now_ps = max(time.now_ps, note["ends_ps"])
+            time.last_step_ps = note["ends_ps"] - note["begins_ps"]
+        scheduler.update_from_output(begun.decision, self._output(begun))
+        if not begun.grants:
+            return
+        self._blocks.learn(begun.requests)
+        note["finished"] = [row_of(r) for r in begun.requests if r.is_finished()]
         self._steps.append(note)
         for row in note["finished"]:
             for follower in self._sessions.after(row, time.now_ps):
                 heappush(self._arrivals, follower)
 
-    def _duration_ps(self, work: list[tuple[Request, int]]) -> int:
-        decoding = self._scheduler.adviser.decoding
+    def _duration_ps(self, grants: list[Grant], done: list[int]) -> int:
         # vLLM counts a step's tokens as computed as soon as it is scheduled.
-        done = [(r.num_computed_tokens - k, k, row_of(r) in decoding) for r, k in work]
-        chunks = [(k, start) for start, k, decodes in done if not decodes]
-        contexts = [start + 1 for start, _, decodes in done if decodes]
+        starts = [total - g.tokens for g, total in zip(grants, done, strict=True)]
+        pairs = list(zip(grants, starts, strict=True))
+        chunks = [(g.tokens, start) for g, start in pairs if not g.decoding]
+        contexts = [start + 1 for g, start in pairs if g.decoding]
         batch = Batch(
             prefill_tokens=sum(k for k, _ in chunks),
             prefill_work=sum(k * (k + 2 * start) for k, start in chunks),
@@ -111,17 +142,38 @@ class Session:
         )
         return self._scenario.step_time.duration_ps(batch)
 
-    def _output(self, decision: SchedulerOutput) -> ModelRunnerOutput:
+    def _output(self, begun: Begun) -> ModelRunnerOutput:
         """What a model would answer: a token for whoever has computed all he has."""
-        names = list(decision.num_scheduled_tokens)
         sampled = []
-        for name in names:
-            request = self._scheduler.requests[name]
-            is_last = request.num_computed_tokens == request.num_tokens
-            tokens = self._tokens.of(int(name))
-            sampled.append([tokens[request.num_tokens]] if is_last else [])
+        for request, grant in zip(begun.requests, begun.grants, strict=True):
+            tokens = self._tokens.of(grant.row)
+            sampled.append([tokens[request.num_tokens]] if grant.emits else [])
+        names = [request.request_id for request in begun.requests]
         return ModelRunnerOutput(
             req_ids=names,
             req_id_to_index={name: i for i, name in enumerate(names)},
             sampled_token_ids=sampled,
         )
+
+
+class OverlappedSession(Session):
+    """The same with a queue of two steps, as vLLM's engine core keeps it.
+
+    A step is decided while the one before computes; only then is the output of that one
+    waited for and told to the scheduler (``EngineCore.step_with_batch_queue``).
+    """
+
+    def run(self) -> list[Json]:
+        """See ``Session``."""
+        scheduler, queue = self._scheduler, deque[Begun]()
+        while queue or self._arrivals or scheduler.has_unfinished_requests():
+            if not queue and not scheduler.has_requests():
+                self._rest()
+            self._arrive()
+            if scheduler.has_requests():
+                begun = self._decide()
+                queue.appendleft(begun)
+                if len(queue) < 2 and (begun.grants or scheduler.has_requests()):
+                    continue
+            self._end(queue.pop())
+        return self._steps
