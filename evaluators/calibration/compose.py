@@ -6,6 +6,7 @@ import numpy as np
 
 from evaluators.calibration.attention_table import Layout
 from evaluators.calibration.curves import Floats
+from evaluators.calibration.layer_sums import padded
 from evaluators.calibration.moe_table import ExpertLayer
 from evaluators.calibration.op_tables import LATENT_DIM, OpTables
 from evaluators.calibration.shapes import Experts, ModelShape
@@ -94,12 +95,7 @@ class KernelSums:
 
     def padded(self, tokens: Floats) -> Floats:
         """Tokens that the kernels see: up to the next captured CUDA graph."""
-        if not self.graphs:
-            return tokens
-        graphs = np.array(self.graphs, float)
-        index = np.searchsorted(graphs, tokens)
-        known = graphs[np.minimum(index, len(graphs) - 1)]
-        return np.where(index < len(graphs), known, tokens)
+        return padded(tokens, self.graphs)
 
     def without_own(self) -> "KernelSums":
         """The sums from tables that hold none of this model's own shapes."""

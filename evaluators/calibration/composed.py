@@ -1,19 +1,19 @@
 """Calibrations composed from op tables: the file's content, with its own error."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from evaluators.calibration.calibration_file import BLOCK_TOKENS, VERSION, step_time
 from evaluators.calibration.compose import VLLM_GRAPHS, KernelSums
-from evaluators.calibration.fit import Limits, fit, rounded
-from evaluators.calibration.kv_memory import kv_memory
+from evaluators.calibration.fit import Limits, Sums, fit, rounded
+from evaluators.calibration.kv_memory import KvMemory, kv_memory
 from evaluators.calibration.op_tables import OpTables
 from evaluators.calibration.records import Provenance
 from evaluators.calibration.regimes import regimes
 from evaluators.calibration.samples import PS_PER_S, Samples
-from evaluators.calibration.shapes import ModelShape, weight_bytes
+from evaluators.calibration.shapes import GpuSheet, ModelShape, weight_bytes
 from evaluators.calibration.step_time import StepTime
 
 LEAST_KV_TOKENS = 16384
@@ -55,6 +55,26 @@ class Wanted:
     graphs: tuple[int, ...] = VLLM_GRAPHS
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """All of a calibration that does not follow from its sums.
+
+    ``step_tokens`` and ``context`` are the largest step and context to fit; ``held`` is
+    what the engine holds of the model where that is not all of it.
+    """
+
+    model: ModelShape
+    gpu: GpuSheet
+    tp: int
+    dtype: str
+    engine: str
+    assumptions: tuple[str, ...]
+    reference: str
+    step_tokens: int = 16384
+    context: int = 65536
+    held: ModelShape | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Composed:
     """A calibration's file content, and the steps by regime that its error is of."""
@@ -69,30 +89,37 @@ def composed(tables: OpTables, wanted: Wanted, provenance: Provenance) -> Compos
     Raises ``ValueError`` when the model does not fit the GPUs or needs a table that is
     not there.
     """
-    model, tp = wanted.model, wanted.tp
+    model, tp, dtype = wanted.model, wanted.tp, wanted.dtype
     sums = KernelSums(tables.without(), model, tp, wanted.graphs)
-    memory = kv_memory(model, tables.gpu, tp, weight_bytes(wanted.dtype))
-    kv_tokens = max(LEAST_KV_TOKENS, memory.blocks * BLOCK_TOKENS)
-    shared = 1 if model.latent is not None else min(tp, model.kv_heads)
-    token_s = model.kv_token_bytes / shared / tables.gpu.bytes_per_s
-    limits = Limits(kv_tokens, token_s * PS_PER_S)
-    fitted = fit(sums, limits)
-    notes = sorted(sums.tables.notes)
-    steps = regimes(sums, kv_tokens)
-    blind = step_time(fit(sums.without_own(), limits))
+    outline = Outline(model, tables.gpu, tp, dtype, wanted.engine, (), REFERENCE)
+    fit(sums, _limits(outline))  # leaves its notes of what no table holds
+    told = tuple(_assumptions(wanted, sorted(sums.tables.notes)))
+    return summed(
+        sums, sums.without_own(), replace(outline, assumptions=told), provenance
+    )
+
+
+def summed(
+    sums: Sums, blind: Sums, outline: Outline, provenance: Provenance
+) -> Composed:
+    """The calibration fitted to sums, its error that of a fit to ``blind`` ones."""
+    limits = _limits(outline)
+    memory = _memory(outline)
+    steps = regimes(sums, limits)
+    unseen = step_time(fit(blind, limits))
     content = {
         "version": VERSION,
-        "model": model.name,
-        "gpu": tables.gpu.name,
-        "dtype": wanted.dtype,
-        "tp": tp,
-        "engine": wanted.engine,
+        "model": outline.model.name,
+        "gpu": outline.gpu.name,
+        "dtype": outline.dtype,
+        "tp": outline.tp,
+        "engine": outline.engine,
         "provenance": asdict(provenance),
         "status": "fitted from kernel tables",
-        "assumptions": _assumptions(wanted, notes),
+        "assumptions": list(outline.assumptions),
         "error": {
-            "regimes": {name: errors(s, blind) for name, s in steps.items()},
-            "reference": REFERENCE,
+            "regimes": {name: errors(s, unseen) for name, s in steps.items()},
+            "reference": outline.reference,
         },
         "kv_blocks": memory.blocks,
         "block_tokens": BLOCK_TOKENS,
@@ -100,9 +127,27 @@ def composed(tables: OpTables, wanted: Wanted, provenance: Provenance) -> Compos
         "host": None,
         "links": {},
         "noise": None,
-        "step_time": fitted,
+        "step_time": fit(sums, limits),
     }
     return Composed(content, steps)
+
+
+def _memory(outline: Outline) -> KvMemory:
+    width = weight_bytes(outline.dtype)
+    return kv_memory(outline.held or outline.model, outline.gpu, outline.tp, width)
+
+
+def _limits(outline: Outline) -> Limits:
+    """KV tokens that fit, and what reading one takes at the peak bandwidth."""
+    model, tp = outline.model, outline.tp
+    shared = 1 if model.latent is not None else min(tp, model.kv_heads)
+    token_s = model.kv_token_bytes / shared / outline.gpu.bytes_per_s
+    return Limits(
+        max(LEAST_KV_TOKENS, _memory(outline).blocks * BLOCK_TOKENS),
+        token_s * PS_PER_S,
+        outline.step_tokens,
+        outline.context,
+    )
 
 
 def errors(samples: Samples, times: StepTime) -> list[float]:

@@ -171,6 +171,13 @@ def groups(columns: Columns, names: Sequence[str]) -> dict[tuple[int, ...], Colu
     return parted
 
 
+def thinned(n: int, every: int) -> Bools:
+    """Of n sizes, all but each ``every``-th one inside: the ends are kept."""
+    kept = np.asarray(np.arange(n) % every != every - 1)
+    kept[[0, n - 1]] = True
+    return kept
+
+
 def take(columns: Columns, rows: NDArray[np.int64] | Bools) -> Columns:
     """The table's rows of those indices, or where a mask is true."""
     return {name: values[rows] for name, values in columns.items()}

@@ -2,19 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from evaluators.calibration.compose import KernelSums
 from evaluators.calibration.curves import Floats
 from evaluators.calibration.samples import PS_PER_S
 
-MAX_TOKENS = 16384
 MAX_BATCH = 1024
 CONTEXT_KNOTS = (0, 1024, 8192)
-LONGEST_CONTEXT = 65536
-LONGEST_PREFIX = 65536
 
 BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 CONTEXTS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
@@ -27,19 +23,51 @@ GEMM_EDGE = 256
 """Tiles of a matrix product begin anew after so many rows: knots lie on both sides."""
 
 
+class Sums(Protocol):
+    """What a step takes by its parts, in seconds, one entry a step: see KernelSums."""
+
+    @property
+    def graphs(self) -> tuple[int, ...]:
+        """Sizes that a step of few tokens is padded to."""
+        ...
+
+    def tokens_s(self, tokens: Floats) -> Floats:
+        """All that depends on the tokens of the step only."""
+        ...
+
+    def head_s(self, rows: Floats) -> Floats:
+        """What depends on the rows of logits."""
+        ...
+
+    def decode_s(self, batch: Floats, context: Floats) -> Floats:
+        """Attention of decodes of equal contexts."""
+        ...
+
+    def prefill_s(self, prefills: Floats, length: Floats, prefix: Floats) -> Floats:
+        """Attention of equal chunks after equal prefixes."""
+        ...
+
+    def start_s(self) -> float:
+        """The least that prefill attention takes, shared with decodes of the step."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the fit may count on: KV tokens that fit, and the least a token costs.
 
     ``kv_token_ps`` is the time that reading a token's keys and values takes at the
     GPU's peak bandwidth: small reads that stay in a cache must not undercut it.
+    ``step_tokens`` and ``context`` are the largest step and context that are fitted.
     """
 
     kv_tokens: int
     kv_token_ps: float
+    step_tokens: int = 16384
+    context: int = 65536
 
 
-def fit(sums: KernelSums, limits: Limits) -> dict[str, Any]:
+def fit(sums: Sums, limits: Limits) -> dict[str, Any]:
     """Step-time knots of the sums, in integer picoseconds of 6 significant digits.
 
     Everything but attention becomes an increasing table by tokens, with a stair for
@@ -49,12 +77,12 @@ def fit(sums: KernelSums, limits: Limits) -> dict[str, Any]:
     decodes. Both are least squares of the error
     relative to the whole step, the contexts weighed alike; no price is negative.
     """
-    tokens, layers = _by_tokens(sums)
+    tokens, layers = _by_tokens(sums, limits)
     batches = np.array([b for b in BATCHES if b <= MAX_BATCH], float)
     constants, prices = _decode(sums, batches, limits)
     head = sums.head_s(batches) * PS_PER_S
     decodes = np.concatenate([[0.0], increasing(head + constants)])
-    chunk, token, work, read = _prefill(sums)
+    chunk, token, work, read = _prefill(sums, limits)
     decodes[0] = min(decodes[1], head[0] + sums.start_s() * PS_PER_S)
     return {
         "tokens_ps": [[0, 0], *knots(tokens, layers)],
@@ -72,25 +100,25 @@ def fit(sums: KernelSums, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _by_tokens(sums: KernelSums) -> tuple[Floats, Floats]:
+def _by_tokens(sums: Sums, limits: Limits) -> tuple[Floats, Floats]:
     """Sizes and picoseconds of all that depends on the tokens of a step."""
     graphs = [float(size) for size in sums.graphs]
     last = graphs[-1] if graphs else 0.0
     stairs = [0.0, *graphs]
     begins = [low + 1 for low, high in zip(stairs, graphs, strict=False) if high > low]
-    edges = np.arange(GEMM_EDGE, MAX_TOKENS + 1, GEMM_EDGE, dtype=float)
+    edges = np.arange(GEMM_EDGE, limits.step_tokens + 1, GEMM_EDGE, dtype=float)
     own = [1.0, 2, 4, 8, 16, 32, 64, 128] if not graphs else []
     sizes = np.array([*own, *graphs, *begins, *edges, *(edges[:-1] + 1)])
     sizes = np.unique(sizes[(sizes > last) | np.isin(sizes, [*graphs, *begins])])
     return sizes, increasing(sums.tokens_s(sizes) * PS_PER_S)
 
 
-def _decode(sums: KernelSums, batches: Floats, limits: Limits) -> tuple[Floats, Floats]:
+def _decode(sums: Sums, batches: Floats, limits: Limits) -> tuple[Floats, Floats]:
     """Constants by batch, and prices (batch, knot) of a context token, picoseconds."""
     constants, prices = [], []
     least = np.array([0.0, *(limits.kv_token_ps for _ in CONTEXT_KNOTS)])
     for batch in batches.tolist():
-        most = min(LONGEST_CONTEXT, max(1024, 2 * limits.kv_tokens / batch))
+        most = min(limits.context, max(1024, 2 * limits.kv_tokens / batch))
         context = np.array([c for c in CONTEXTS if c <= most], float)
         b = np.full(len(context), batch)
         seconds = sums.decode_s(b, context)
@@ -114,14 +142,15 @@ def _parts(context: Floats) -> list[Floats]:
     ]
 
 
-def _prefill(sums: KernelSums) -> tuple[float, float, float, float]:
+def _prefill(sums: Sums, limits: Limits) -> tuple[float, float, float, float]:
     """Prices of a chunk, a token, a unit of work and a KV token read, picoseconds."""
     shapes = [
         (prompts, length, prefix)
         for length in LENGTHS
         for prefix in PREFIXES
         for prompts in PROMPTS
-        if prompts * length <= MAX_TOKENS and (prompts == 1 or prefix == 0)
+        if prompts * length <= limits.step_tokens and prefix <= limits.context
+        if prompts == 1 or prefix == 0
     ]
     prompts, length, prefix = np.array(shapes, float).T
     seconds = sums.prefill_s(prompts, length, prefix) - sums.start_s()

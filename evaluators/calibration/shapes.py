@@ -189,17 +189,19 @@ MODELS = {
     )
 }
 
-# NVIDIA's data sheets of the named boards; RTX: GA/AD/GB102 architecture papers.
+# NVIDIA's data sheets of the named boards. An RTX 4090 clocks beyond the 2.52 GHz of
+# its sheet: its peak here is that of 2.76 GHz. h100-64g is MareNostrum 5's.
 GPUS = {
     sheet.name: sheet
     for sheet in (
         GpuSheet("h100-sxm-80g", 989e12, 3.35e12, 80 * 2**30, 1978e12),
+        GpuSheet("h100-64g", 989e12, 2.02e12, 64 * 2**30, 1978e12),
         GpuSheet("h200-sxm-141g", 989e12, 4.8e12, 141 * 10**9, 1978e12),
         GpuSheet("a100-sxm-80g", 312e12, 2.039e12, 80 * 2**30),
         GpuSheet("b200-sxm-180g", 2250e12, 7.7e12, 180 * 2**30, 4500e12),
         GpuSheet("l40s-48g", 362.05e12, 0.864e12, 48305799168, 733e12),
-        GpuSheet("rtx-pro-6000-96g", 503.8e12, 1.792e12, 96 * 2**30, 1007.6e12),
-        GpuSheet("rtx-4090-24g", 165.2e12, 1.008e12, 24 * 2**30, 330.3e12),
+        GpuSheet("rtx-pro-6000-96g", 503.8e12, 1.597e12, 96 * 2**30, 1007.6e12),
+        GpuSheet("rtx-4090-24g", 181e12, 1.008e12, 24 * 2**30, 330.3e12),
     )
 }
 

@@ -48,8 +48,21 @@ _COEFFICIENTS = {
     for name, model, tp in (("opt13b", "opt-13b", 1), ("opt66b_tp4", "opt-66b", 4))
     for engine in ("distserve", "vllm")
 }
+_PROFILES = {
+    "llama31_8b_rtxpro6000": Asked("RTXPRO6000", "llama-3.1-8b"),
+    "llama31_8b_rtx4090": Asked("RTX4090", "llama-3.1-8b"),
+    "qwen3_32b_tp2_rtxpro6000": Asked("RTXPRO6000", "qwen3-32b", 2),
+    "qwen3_30b_a3b_rtxpro6000": Asked("RTXPRO6000", "qwen3-30b-a3b"),
+    "qwen3_30b_a3b_dp2_rtxpro6000": Asked("RTXPRO6000", "qwen3-30b-a3b", engine="dp2"),
+}
+_STEPS = {
+    "llama31_8b_h100_bsc": Asked("h100", "llama-3.1-8b"),
+    "qwen25_7b_h100_bsc": Asked("h100", "qwen2.5-7b"),
+}
 RECIPES = {
     **{name: Recipe("aic", asked) for name, asked in _KERNELS.items()},
+    **{name: Recipe("llmservingsim", asked) for name, asked in _PROFILES.items()},
+    **{name: Recipe("bsc", asked) for name, asked in _STEPS.items()},
     **{name: Recipe("distserve", asked) for name, asked in _COEFFICIENTS.items()},
 }
 
