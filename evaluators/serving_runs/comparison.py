@@ -120,7 +120,7 @@ def _replays(served: list[tuple[MeasuredRun, Calibration]]) -> Replays:
     found: Replays = []
     for run, calibration in served:
         cuts = tuple((s.first, s.last, s.cut_s) for s in run.stages)
-        key = (id(run.trace), run.limits, calibration.name, cuts)
+        key = (id(run.trace), run.limits, run.sampling, calibration.name, cuts)
         if key not in done:
             done[key] = replayed(run, calibration)
         found.append((run, calibration, done[key]))
