@@ -12,6 +12,8 @@ from evaluators.serving_runs.measured import MeasuredRun, gpu_key
 
 WEIGHTS = {16: "bfloat16", 8: "fp8"}
 """Types of weights that the tables hold, by their bits."""
+KV_BITS = 16
+"""Of the cached numbers whose attention is composed."""
 
 Finding = Callable[[MeasuredRun], Calibration | None]
 """Gives the calibration of a run, or None where there is none."""
@@ -45,7 +47,12 @@ def _composed(run: MeasuredRun, folder: Path) -> Calibration | None:
     systems = [name for name, s in aic.SYSTEMS.items() if gpu_key(s.gpu) == run.gpu]
     there = [name for name in systems if (folder / name).is_dir()]
     weights = WEIGHTS.get(run.bits)
-    if not there or weights is None or run.model not in MODELS:
+    if (
+        not there
+        or weights is None
+        or run.kv_bits != KV_BITS
+        or run.model not in MODELS
+    ):
         return None
     asked = Asked(there[0], run.model, run.tp, weights)
     try:
