@@ -10,10 +10,8 @@ from evaluators.calibration.importers.asked import Asked
 from evaluators.calibration.shapes import MODELS
 from evaluators.serving_runs.measured import MeasuredRun, gpu_key
 
-WEIGHTS = {16: "bfloat16", 8: "fp8"}
-"""Types of weights that the tables hold, by their bits."""
-KV_BITS = 16
-"""Of the cached numbers whose attention is composed."""
+TYPES = {16: "bfloat16", 8: "fp8"}
+"""Types that the tables hold, of weights and of cached numbers, by their bits."""
 
 Finding = Callable[[MeasuredRun], Calibration | None]
 """Gives the calibration of a run, or None where there is none."""
@@ -46,18 +44,13 @@ def composing(data: Path) -> Finding:
 def _composed(run: MeasuredRun, folder: Path) -> Calibration | None:
     systems = [name for name, s in aic.SYSTEMS.items() if gpu_key(s.gpu) == run.gpu]
     there = [name for name in systems if (folder / name).is_dir()]
-    weights = WEIGHTS.get(run.bits)
-    if (
-        not there
-        or weights is None
-        or run.kv_bits != KV_BITS
-        or run.model not in MODELS
-    ):
+    weights, cached = TYPES.get(run.bits), TYPES.get(run.kv_bits)
+    if not there or not weights or not cached or run.model not in MODELS:
         return None
-    asked = Asked(there[0], run.model, run.tp, weights)
+    asked = Asked(there[0], run.model, run.tp, weights, cached=cached)
     try:
         content = aic.calibration(folder, asked).content
     except ValueError:  # what it needs is not in the tables, or does not fit the GPUs
         return None
-    name = f"composed {run.model} {run.gpu} tp{run.tp} {weights}"
+    name = f"composed {run.model} {run.gpu} tp{run.tp} {run.bits}/{run.kv_bits} bits"
     return parse(name, json.dumps(content))

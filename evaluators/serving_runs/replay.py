@@ -109,7 +109,7 @@ def predicted(scenario: Scenario, served: Run, stage: Stage) -> Predicted:
     if several.any():
         later = (last - first)[several] / (outputs[rows][several] - 1)
         found |= summarised(later, "tpot")
-    span_s = max((window.to_ps - window.from_ps) / PS_PER_S, 1e-12)
+    span_s = max(float(last.max()) - window.from_ps / PS_PER_S, 1e-12)
     admitted = served.admitted_ps[rows] / PS_PER_S
     return Predicted(
         latencies=found,
