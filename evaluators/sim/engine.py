@@ -1,13 +1,10 @@
 """Serves a scenario on one engine, by whichever serves it fastest and exactly."""
 
-import numpy as np
-
 from evaluators.scenario import Scenario
 from evaluators.sim.arrivals import Arrivals
 from evaluators.sim.cache.prefix_cache import Cache
-from evaluators.sim.cache.sought import sought_tokens
 from evaluators.sim.cache.valued import memory
-from evaluators.sim.compiled.coverage import covers, pays
+from evaluators.sim.compiled.coverage import covers, pays, shows_what_is_coming
 from evaluators.sim.compiled.serve import serve
 from evaluators.sim.fast import FastEngine
 from evaluators.sim.hooks import Policy
@@ -40,9 +37,12 @@ def engine_for(
     scenario: Scenario, policy: Policy, cache: Cache | None
 ) -> FastEngine | PlainEngine:
     """The engine that goes from event to event, or a plain one where that is wrong."""
-    if policy.schedule or policy.ask == 0 or _shows_what_is_coming(scenario, cache):
+    ahead = scenario.deployment.async_scheduling
+    # An eviction policy is shown what continues a block, be it only coming.
+    shows = shows_what_is_coming(scenario) or (cache and cache.decides)
+    if policy.schedule or policy.ask == 0 or (ahead and shows):
         return plain_engine(scenario, policy, cache, skips=policy.ask != 0)
-    if scenario.deployment.async_scheduling:
+    if ahead:
         return OverlappedFastEngine(scenario, policy, cache)
     return FastEngine(scenario, policy, cache=cache)
 
@@ -50,15 +50,3 @@ def engine_for(
 def kv_cache(scenario: Scenario, eviction: object = None) -> Cache | None:
     """Memory of an engine that keeps blocks for later requests; None if it does not."""
     return memory(scenario, eviction) if scenario.deployment.prefix_caching else None
-
-
-def _shows_what_is_coming(scenario: Scenario, cache: Cache | None) -> bool:
-    """Whether it matters when a block that a coming token fills can be found.
-
-    To who continues an output that is still generated, and to an eviction policy, which
-    is shown what continues a block.
-    """
-    if cache is None or not scenario.deployment.async_scheduling:
-        return False
-    sought = sought_tokens(scenario.trace)
-    return cache.decides or bool(np.any(sought > scenario.trace.prompt_tokens))

@@ -247,11 +247,7 @@ class FastEngine:
             steps = running.clock.steps_to_edge(steps, decodes.n, context)
         if until is None:
             return steps
-        return min(steps, self._steps_to(until, durations))
-
-    def _steps_to(self, until_ps: int, durations: tuple[int, int]) -> int:
-        """Steps after which the next decision is at ``until_ps`` or later."""
-        return steps_to_cover(until_ps - self._running.now_ps, *durations)
+        return min(steps, steps_to_cover(until - running.now_ps, *durations))
 
     def _next_event_ps(self) -> int | None:
         """When time alone brings a decision point; None if it does not."""

@@ -89,9 +89,15 @@ class OverlappedFastEngine(FastEngine):
         self._changed = running.skip(steps, durations)
         return True
 
-    def _steps_to(self, until_ps: int, durations: tuple[int, int]) -> int:
-        """Steps after which the next decision is as of ``until_ps`` or later."""
-        now_ps = self._running.now_ps
-        if until_ps <= now_ps:
+    def _steps_ahead(self, durations: tuple[int, int]) -> int:
+        """See ``FastEngine``; an event is seen by the decision after its step's end."""
+        running, decodes = self._running, self._running.decodes
+        last = min(decodes.next_finish(), self._scheduler.retry_step)
+        context, until = decodes.context_tokens(), self._next_event_ps()
+        steps = max(1, last - decodes.step)
+        steps = running.clock.steps_to_edge(steps, decodes.n, context)
+        if until is None:
+            return steps
+        if until <= running.now_ps:
             return 1
-        return 1 + steps_to_cover(until_ps - now_ps, *durations)
+        return min(steps, 1 + steps_to_cover(until - running.now_ps, *durations))

@@ -237,8 +237,12 @@ class RunningSet:
         This holds of as many as the clock's ``steps_to_edge`` says.
         """
         decodes, clock = self.decodes, self.clock
-        longest = decodes.longest_context() if clock.longest_ps else 0
-        return clock.pace_ps(decodes.n, decodes.context_tokens(), longest)
+        n, context = decodes.n, decodes.context_tokens()
+        if clock.edges is not None or clock.longest_ps:
+            longest = decodes.longest_context() if clock.longest_ps else 0
+            return clock.pace_ps(n, context, longest)
+        context_ps = clock.context_ps[n]
+        return clock.idle_ps[n] + context_ps * context, context_ps * n
 
     def span_ps(self, steps: int, durations: tuple[int, int]) -> int:
         """Duration of so many decode-only steps; ``durations`` are of ``next_ps``."""

@@ -57,6 +57,7 @@ def run_of(
         end_blocks=int((total - replicas["free"]).sum()),
         steps_of=steps_of,
         replica=np.array(requests["replica"]) if scenario.fleet else None,
+        outlived=tuple(np.flatnonzero(requests["outlived"]).tolist()),
     )
 
 

@@ -65,8 +65,8 @@ def _furthest_behind(replicas: Records, until_ps: int) -> int:
     for index in range(len(replicas)):
         replica = replicas[index]
         busy = replica.n_running > 0 or replica.first_waiting >= 0
-        if busy and replica.now_ps < least_ps:
-            found, least_ps = index, replica.now_ps
+        if busy and replica.decides_ps < least_ps:
+            found, least_ps = index, replica.decides_ps
     return found
 
 
@@ -78,11 +78,11 @@ def _go_on(state: State, index: int, until_ps: int) -> None:
     """
     replica = state.replicas[index]
     if state.limits.has_followers:
-        replica_ps, replica.now_ps = replica.now_ps, until_ps
+        replica_ps, replica.decides_ps = replica.decides_ps, until_ps
         other = _furthest_behind(state.replicas, until_ps)
-        replica.now_ps = replica_ps
+        replica.decides_ps = replica_ps
         if other >= 0:
-            until_ps = max(replica_ps + 1, state.replicas[other].now_ps)
+            until_ps = max(replica_ps + 1, state.replicas[other].decides_ps)
     if not (replica.is_steady and skip_steps(state, index, until_ps)):
         take_step(state, index)
 

@@ -6,9 +6,12 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
+
 from evaluators.calibration.step_time import entry
 from evaluators.fleet import Fleet, Member
 from evaluators.scenario import Deployment, Scenario
+from evaluators.sim.cache.sought import sought_tokens
 from evaluators.sim.compiled.state import MOST_PS
 from evaluators.workloads.trace import COLUMNS, Trace
 
@@ -37,6 +40,7 @@ KNOWN: dict[type, set[str]] = {
         "reserve_full_prompt",
         "prefix_caching",
         "parents_outlive_children",
+        "async_scheduling",
     },
     Trace: {*COLUMNS, "prefixes", "priorities", "sessions"},
     Fleet: {
@@ -67,7 +71,20 @@ def is_installed() -> bool:
 def covers(scenario: Scenario, policy: object) -> bool:
     """Whether ``serve`` can: numba is there, and nothing is asked that it lacks."""
     built_in = policy is None or type(policy) is object
-    return built_in and is_installed() and is_known(scenario) and is_in_range(scenario)
+    known = is_known(scenario) and not shows_what_is_coming(scenario)
+    return built_in and is_installed() and known and is_in_range(scenario)
+
+
+def shows_what_is_coming(scenario: Scenario) -> bool:
+    """Whether somebody may find an output while it comes, and steps are decided ahead.
+
+    Then it matters when the block that a coming token fills can be found, which only
+    the plain engine knows.
+    """
+    deployment, trace = scenario.deployment, scenario.trace
+    if not (deployment.async_scheduling and deployment.prefix_caching):
+        return False
+    return bool(np.any(sought_tokens(trace) > trace.prompt_tokens))
 
 
 def pays(scenario: Scenario) -> bool:

@@ -47,6 +47,7 @@ def initial(scenario: Scenario, rejected: Sequence[int], room: int) -> State:
         deployment.prefix_caching,
         fleet is not None and fleet.rule == "least_outstanding",
         scenario.trace.sessions is not None,
+        deployment.async_scheduling,
         BARREN_STEPS,
         room,
     )

@@ -32,7 +32,7 @@ def skip_steps(state: State, index: int, until_ps: int) -> bool:
     first_ps, growth_ps, edge = _pace_ps(state.durations, replica)
     steps = min(steps, edge)
     longest_ps = first_ps + growth_ps * (steps - 1)
-    steps = min(steps, (until_ps - replica.now_ps + longest_ps - 1) // longest_ps)
+    steps = min(steps, _in_time(state, until_ps - replica.now_ps, longest_ps))
     need = _need(state.requests, rows, steps, size)
     if need > replica.free:
         steps = min(steps, replica.free // len(rows) * size)
@@ -42,9 +42,19 @@ def skip_steps(state: State, index: int, until_ps: int) -> bool:
     take_blocks(state, index, need)
     pace = Pace(steps, first_ps, growth_ps)
     note_steps(state.log, index, replica, len(rows), pace)
-    _pass(replica, pace)
+    _pass(replica, pace, state.limits.decides_ahead)
     _repeat(state.requests, rows, replica, steps, size)
     return True
+
+
+@compiled
+def _in_time(state: State, left_ps: int, longest_ps: int) -> int:
+    """Steps that are decided within the time left, none of which takes longer.
+
+    Who decides ahead has to decide the first one now, and each when the last begins.
+    """
+    steps = (left_ps + longest_ps - 1) // longest_ps
+    return 1 + max(0, steps) if state.limits.decides_ahead else steps
 
 
 @compiled
@@ -67,11 +77,14 @@ def _pace_ps(durations: Durations, replica: Record) -> tuple[int, int, int]:
 
 
 @compiled
-def _pass(replica: Record, pace: Pace) -> None:
+def _pass(replica: Record, pace: Pace, ahead: bool) -> None:
     """The replica has taken so many steps, in which nobody finished."""
     replica.context_tokens += replica.decodes * pace.steps
     replica.longest_context += pace.steps
     replica.now_ps += total_ps(pace)
+    replica.decides_ps = replica.now_ps
+    if ahead:
+        replica.decides_ps -= replica.step_ps
     replica.steps_left -= pace.steps
     replica.finished_now = 0
 
@@ -119,6 +132,7 @@ def _repeat(
         request.generated += steps
         request.goal += steps
         request.last_token_ps = replica.now_ps
+        request.lags = replica.decides_ps < replica.now_ps
         request.longest_gap_ps = max(request.longest_gap_ps, replica.step_ps)
         over = request.computed - request.capacity
         if over > 0:

@@ -39,15 +39,21 @@ REQUEST = (
     "stall_ps",
     "hit_tokens",
     "replica",
+    "lingers",
+    "lags",
+    "outlived",
 )
 """A request; ``capacity`` is how many tokens its blocks hold, ``granted`` how many it
 computes in the step that is being formed, ``next_waiting`` who waits behind it. Its
 followers arrive ``wait_ps`` after its end. With a cache, its full blocks are noted at
 its ``seat`` up to ``filled``; up to ``sought``, others may look for those of its output
-while it is generated."""
+while it is generated. Where steps are decided ahead: it ``lingers`` when it has all its
+tokens and its memory still; it ``lags`` by a token of which nobody can find the block;
+it ``outlived`` a preemption that came with its last token on its way."""
 
 REPLICA = (
     "now_ps",
+    "decides_ps",
     "free",
     "least_free",
     "n_running",
@@ -75,11 +81,12 @@ REPLICA = (
     "run_end_ps",
     "step_ps",
 )
-"""An engine; ``outstanding`` requests were sent to it and have not finished, and
-``finished_now`` have at ``now_ps``. ``is_steady`` says that the next step does what the
-last one did unless somebody arrives, finishes or lacks memory. Of its ``free`` blocks,
-``unfilled`` hold nothing; ``n_copies`` blocks hold what another one does. The last
-three say how the run of steps goes on that is being written down."""
+"""An engine; at ``decides_ps`` its next step is decided: at ``now_ps``, or where it
+decides ahead, when its last step began. ``outstanding`` requests were sent to it and
+have not finished, and ``finished_now`` have at ``now_ps``. ``is_steady`` says that the
+next step does what the last one did unless somebody arrives, finishes or lacks memory.
+Of its ``free`` blocks, ``unfilled`` hold nothing; ``n_copies`` blocks hold what another
+one does. The last three say how the run of steps goes on that is being written down."""
 
 BLOCK = ("content", "holders", "before", "behind", "copy")
 """A full block: who is evicted before and behind it, who else has its content."""
@@ -108,6 +115,7 @@ class Limits(NamedTuple):
     """Sizes of every engine of a scenario, and what it does.
 
     A router that ``balances`` sends a request to whom has fewest, else to all in turn.
+    It ``decides_ahead`` when each step is decided as the one before begins.
     More than ``barren_steps`` in a row without a token are too many. ``room`` is how
     many events are written down before they are handed over.
     """
@@ -119,6 +127,7 @@ class Limits(NamedTuple):
     caches: bool
     balances: bool
     has_followers: bool
+    decides_ahead: bool
     barren_steps: int
     room: int
 

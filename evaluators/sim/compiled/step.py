@@ -22,7 +22,7 @@ def submit(state: State, index: int, row: int, at_ps: int) -> None:
     replica, request = state.replicas[index], state.requests[row]
     request.arrived_ps, request.replica = at_ps, index
     if replica.n_running == 0 and replica.first_waiting < 0:
-        replica.now_ps = max(replica.now_ps, at_ps)
+        replica.now_ps = replica.decides_ps = max(replica.now_ps, at_ps)
     if replica.first_waiting < 0:
         replica.first_waiting = row
         replica.is_steady = 0
@@ -35,24 +35,37 @@ def submit(state: State, index: int, row: int, at_ps: int) -> None:
 @compiled
 def take_step(state: State, index: int) -> None:
     """Serve running requests, then waiting ones, and let the time of it pass."""
-    replica = state.replicas[index]
-    replica.prefill_tokens = replica.prefill_work = replica.decodes = 0
-    replica.context_tokens = replica.longest_context = 0
-    replica.prefills = replica.prefill_context = 0
-    left = _serve_running(state, index)
-    if left > 0:
-        _serve_waiting(state, index, left)
+    replica, ahead = state.replicas[index], state.limits.decides_ahead
+    left = _decide(state, index)
+    n_ended = _release_ended(state, index) if ahead else 0
+    if replica.prefill_tokens + replica.decodes == 0:
+        replica.decides_ps, replica.is_steady = replica.now_ps, 0
+        return
     pace = Pace(1, duration_ps(state.durations, replica), 0)
     n_finished, gaps, emitted = _emit(state, index, replica.now_ps + pace.first_ps)
     note_steps(state.log, index, replica, gaps, pace)
+    replica.decides_ps = replica.now_ps + (0 if ahead else pace.first_ps)
     replica.now_ps += pace.first_ps
     replica.finished_now = n_finished
     replica.outstanding -= n_finished
     replica.steps_left -= 1
     replica.barren_steps = 0 if emitted else replica.barren_steps + 1
-    steady = left >= 0 and n_finished == 0 and gaps == replica.n_running
+    steady = left >= 0 and n_finished + n_ended == 0 and gaps == replica.n_running
     finds = state.limits.reserves_prompt or replica.n_copies == 0
     replica.is_steady = steady and (finds or replica.first_waiting < 0)
+
+
+@compiled
+def _decide(state: State, index: int) -> int:
+    """Form the next step; tokens left of it, -1 when somebody was preempted."""
+    replica = state.replicas[index]
+    replica.prefill_tokens = replica.prefill_work = replica.decodes = 0
+    replica.context_tokens = replica.longest_context = 0
+    replica.prefills = replica.prefill_context = 0
+    left: int = _serve_running(state, index)
+    if left > 0:
+        _serve_waiting(state, index, left)
+    return left
 
 
 @compiled
@@ -64,10 +77,14 @@ def _serve_running(state: State, index: int) -> int:
     while at < replica.n_running and left > 0:
         request = requests[order[at]]
         want = min(request.goal - request.computed, left)
+        if request.lingers:
+            at += 1
+            continue
         total = request.computed + want
         if total > request.capacity and not _make_room(state, index, at, total):
             return -1
         _grant(replica, request, want)
+        request.lags = _comes_late(replica, request)
         if caches and (not request.decoding or request.filled < request.sought):
             fill(state, index, order[at], total)
         left -= want
@@ -110,6 +127,30 @@ def _grant(replica: Record, request: Record, want: int) -> None:
 
 
 @compiled
+def _comes_late(replica: Record, request: Record) -> int:
+    """Whether its last step has given the request a token and has not ended."""
+    coming = replica.decides_ps < replica.now_ps and request.decoding
+    return int(coming and request.last_token_ps == replica.now_ps)
+
+
+@compiled
+def _release_ended(state: State, index: int) -> int:
+    """Who has had the last token lets go of its place and memory; says how many."""
+    replica, order, kept = state.replicas[index], state.running[index], 0
+    for at in range(replica.n_running):
+        row = order[at]
+        if state.requests[row].lingers:
+            state.requests[row].lingers = 0
+            let_go(state, index, row)
+            continue
+        order[kept] = row
+        kept += 1
+    ended: int = replica.n_running - kept
+    replica.n_running = kept
+    return ended
+
+
+@compiled
 def _serve_waiting(state: State, index: int, left: int) -> None:
     """Let waiting requests run until one does not fit; ``left`` tokens are left."""
     replica, max_running = state.replicas[index], state.limits.max_running
@@ -124,8 +165,8 @@ def _serve_waiting(state: State, index: int, left: int) -> None:
         replica.n_running += 1
         left -= want
         if request.admitted_ps < 0:
-            request.admitted_ps = replica.now_ps
-        note_event(state.log, (replica.now_ps, row, ADMIT, index))
+            request.admitted_ps = replica.decides_ps
+        note_event(state.log, (replica.decides_ps, row, ADMIT, index))
 
 
 @compiled
@@ -145,6 +186,7 @@ def _admit(state: State, index: int, row: int, left: int) -> int:
     n_blocks = (done + want + limits.block_tokens - 1) // limits.block_tokens
     take_blocks(state, index, n_blocks - hit)
     request.computed, request.capacity = done, n_blocks * limits.block_tokens
+    request.lags = 0
     _grant(replica, request, want)
     if limits.caches:
         fill(state, index, row, done + want)
@@ -155,22 +197,26 @@ def _admit(state: State, index: int, row: int, left: int) -> int:
 def _preempt(state: State, index: int, row: int) -> None:
     """Free the memory of a request, which waits in front of all others."""
     replica, request = state.replicas[index], state.requests[row]
+    request.computed -= request.lags and _comes_late(replica, request)
     let_go(state, index, row)
     request.computed = request.decoding = 0
     request.preemptions += 1
+    note_event(state.log, (replica.decides_ps, row, PREEMPT, index))
+    if request.lingers:
+        request.lingers, request.outlived = 0, 1
+        return
     request.next_waiting = replica.first_waiting
     if replica.first_waiting < 0:
         replica.last_waiting = row
     replica.first_waiting = row
-    note_event(state.log, (replica.now_ps, row, PREEMPT, index))
 
 
 @compiled
 def _emit(state: State, index: int, now_ps: int) -> tuple[int, int, int]:
     """Tokens at the end of a step; how many finished, came a step apart, and in all."""
     replica, order = state.replicas[index], state.running[index]
-    requests, start_ps = state.requests, replica.now_ps
-    kept = gaps = emitted = 0
+    requests, step_ps = state.requests, now_ps - replica.now_ps
+    kept = gaps = emitted = finished = 0
     for at in range(replica.n_running):
         row = order[at]
         order[kept] = row
@@ -181,18 +227,27 @@ def _emit(state: State, index: int, now_ps: int) -> tuple[int, int, int]:
         if request.computed < request.goal:
             continue
         emitted += 1
-        gap_ps = _token(request, now_ps)
-        if gap_ps == now_ps - start_ps:
-            gaps += 1
-        elif gap_ps > 0:
-            request.stall_ps += gap_ps
-            note_event(state.log, (gap_ps, row, GAP, index))
+        follows_ps = step_ps if request.decoding else -1
+        gaps += _gap(state, index, row, (_token(request, now_ps), follows_ps))
         if request.generated == request.output:
-            _finish(state, index, row, now_ps)
-            kept -= 1
-    finished = replica.n_running - kept
+            finished += 1
+            kept -= _finish(state, index, row, now_ps)
     replica.n_running = kept
     return finished, gaps, emitted
+
+
+@compiled
+def _gap(state: State, index: int, row: int, gap_ps: tuple[int, int]) -> int:
+    """Note how long after the one before a token came; 1 if it was a step, no more.
+
+    ``gap_ps`` are that time, 0 for the first token, and how long a step takes, -1 for
+    who had to compute its prompt again.
+    """
+    own_ps, step_ps = gap_ps
+    if own_ps > 0 and own_ps != step_ps:
+        state.requests[row].stall_ps += own_ps
+        note_event(state.log, (own_ps, row, GAP, index))
+    return int(own_ps == step_ps)
 
 
 @compiled
@@ -210,12 +265,19 @@ def _token(request: Record, now_ps: int) -> int:
 
 
 @compiled
-def _finish(state: State, index: int, row: int, now_ps: int) -> None:
-    """A request has all its tokens; those that follow it will come."""
-    request = state.requests[row]
+def _finish(state: State, index: int, row: int, now_ps: int) -> int:
+    """A request has all its tokens; those that follow it will come.
+
+    Returns 1 if it leaves at once.
+    """
+    request, ahead = state.requests[row], state.limits.decides_ahead
     request.finished_ps = now_ps
-    let_go(state, index, row)
     follower = request.first_follower
     while follower >= 0:
         push(state.arrivals, now_ps + state.requests[follower].wait_ps, follower)
         follower = state.requests[follower].next_follower
+    if ahead:
+        request.lingers = 1
+        return 0
+    let_go(state, index, row)
+    return 1
