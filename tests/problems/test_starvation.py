@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from evaluators.problems import load
 from evaluators.sim.engine import simulate
 from evaluators.starvation import ALLOWANCE, LEAST_REQUESTS, gate, groups, tail_s, tails
 from tests.problems.builders import on_h100, policy, synthetic, trace_of
@@ -58,6 +59,22 @@ def test_a_tail_within_its_objective_starves_nobody():
     exam = replace(EXAM, classes=easy)
     none = dict.fromkeys(tails(exam, REFERENCE), 0.0)
     assert gate(exam, REFERENCE, none).factor == 1.0
+
+
+@pytest.mark.parametrize("per_s", [9.0, 30.0, 120.0])
+def test_at_no_load_does_it_pay_to_hold_back_all_long_prompts(per_s):
+    class Holding:
+        holds_back = True
+
+        def admit_key(self, waiting, engine):
+            is_long = waiting.prompt_tokens > 4096
+            return np.where(is_long, np.inf, waiting.prompt_tokens)
+
+    problem, exam = load("scheduling"), synthetic(per_s, n=200)
+    standard = problem.standard(exam)
+    rules = (Holding(), policy("fcfs"), policy("shortest_prompt"))
+    held, *honest = [problem.evaluate(rule, exam, standard).score for rule in rules]
+    assert held < 0.6 * min(honest)
 
 
 def test_shortest_prompt_first_is_caught_starving_long_prompts():
