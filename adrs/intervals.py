@@ -40,13 +40,14 @@ def gain(
 ) -> Gain:
     """How much ``own`` scores above ``other``, paired by position.
 
-    Percentile bootstrap over the pairs, resampled within each stratum (Efron and
-    Tibshirani 1993, ch. 13), always with the same draws. As few pairs spread too
-    little, differences are widened by sqrt(n / (n - 1)) and by how much wider Student's
-    t is than the normal (Hesterberg 2015, sec. 3.2), with Satterthwaite's degrees of
-    freedom: strata spread unequally. Strata are ignored when one has a single pair; a
-    single pair in all says nothing: [-1, 1]. Raises ``ValueError`` unless the three are
-    equally long and not empty.
+    Pairs are resampled within each stratum, always with the same draws, and each end
+    is the farther of two: of the percentile bootstrap (Efron and Tibshirani 1993, ch.
+    13), widened by sqrt(n / (n - 1)) and by how much wider Student's t is than the
+    normal (Hesterberg 2015, sec. 3.2) with Satterthwaite's degrees of freedom; and of
+    the bootstrap-t (Efron and Tibshirani 1993, sec. 12.5), which knows skewed
+    differences, where there are pairs enough for it. Strata are ignored when one has a
+    single pair; a single pair in all says nothing: [-1, 1]. Raises ``ValueError``
+    unless the three are equally long and not empty.
     """
     if not len(own) == len(other) == len(strata) or not len(own):
         raise ValueError(
@@ -55,19 +56,16 @@ def gain(
     difference = np.asarray(own, dtype=np.float64) - np.asarray(other)
     if len(difference) == 1:
         return Gain(float(difference[0]), -1.0, 1.0)
-    kinds = _kinds(strata)
-    total = np.zeros(RESAMPLES)
-    tail = (1 - coverage) / 2
+    kinds, tail = _kinds(strata), (1 - coverage) / 2
+    mean, known = float(difference.mean()), spread(difference, kinds)
     normal = NormalDist().inv_cdf(1 - tail)
-    heavier = student(spread(difference, kinds).freedom, coverage) / normal
-    for kind in np.unique(kinds):
-        values = _widened(difference[kinds == kind], heavier)
-        draws = stream(0, "bootstrap", float(kind)).integers(
-            len(values), size=(RESAMPLES, len(values))
-        )
-        total += values[draws].sum(axis=1)
-    low, high = np.quantile(total / len(difference), (tail, 1 - tail))
-    return Gain(float(difference.mean()), float(low), float(high))
+    heavier = student(known.freedom, coverage) / normal
+    off, wide, variance = _resampled(difference, kinds, heavier)
+    low, high = np.quantile(wide, (tail, 1 - tail))
+    below, above = _studentised(off, variance, tail)
+    deviation = known.variance**0.5
+    low, high = min(low, -above * deviation), max(high, -below * deviation)
+    return Gain(mean, float(mean + low), float(mean + high))
 
 
 def gains_by(
@@ -142,8 +140,32 @@ def _kinds(strata: Sequence[float]) -> Floats:
     return kinds
 
 
-def _widened(values: Floats, heavier: float) -> Floats:
-    """The values, further from their mean."""
-    n, mean = len(values), values.mean()
-    widened: Floats = mean + (values - mean) * (heavier * np.sqrt(n / (n - 1)))
-    return widened
+def _resampled(difference: Floats, kinds: Floats, heavier: float) -> Floats:
+    """Of every resample: its mean off the real one, that widened, and its variance."""
+    off, wide, variance = found = np.zeros((3, RESAMPLES))
+    for kind in np.unique(kinds):
+        values = difference[kinds == kind]
+        n, part = len(values), len(values) / len(difference)
+        draws = stream(0, "bootstrap", float(kind)).integers(n, size=(RESAMPLES, n))
+        drawn = (values - values.mean())[draws]
+        centre = drawn.mean(axis=1)
+        off += part * centre
+        wide += part * centre * (heavier * np.sqrt(n / (n - 1)))
+        squares = np.einsum("ij,ij->i", drawn, drawn)
+        # Of a single pair drawn n times the difference is 0, give or take a rounding.
+        apart = np.maximum(squares - n * centre**2 * (1 + 1e-12), 0.0)
+        variance += part**2 * apart / (n * (n - 1))
+    return found
+
+
+def _studentised(off: Floats, variance: Floats, tail: float) -> tuple[float, float]:
+    """Quantiles of resampled means, each by its own spread; 0 where there are none.
+
+    Of few pairs too many resamples are of a single one, and none of these has a spread.
+    """
+    known = variance > 0
+    if (~known).mean() > tail / 10:
+        return 0.0, 0.0
+    ratios = off[known] / np.sqrt(variance[known])
+    low, high = np.quantile(ratios, (tail, 1 - tail))
+    return float(low), float(high)

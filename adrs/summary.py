@@ -85,6 +85,8 @@ def _why_nobody(archive: Archive, verdict: Verdict) -> str:
 
 def _gain(name: str, other: Contender, found: Comparison) -> list[str]:
     words = "better" if found.is_better else "not shown to be better"
+    if found.worse_at:
+        words += f": worse at load {', '.join(f'{x:g}x' for x in found.worse_at)}"
     if not found.is_better:
         words += f"; that one reaches {other.bound_ratio:.4f} of the bound before gates"
     return [

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from adrs.exams import scenarios, sitting
-from adrs.intervals import gain, gains_by
+from adrs.intervals import Gain, gain, gains_by
 from adrs.pool import in_process
 from adrs.settings import Arguments, settings
-from adrs.verdict import Contender, Verdict
+from adrs.verdict import Comparison, Contender, Verdict
 from evaluators.problem import Exam
 
 ROOT = Path(__file__).parents[1]
@@ -97,18 +97,25 @@ def null_claims(scores, n_train, n_validation):
 
 
 def false_vetoes(scores, n_seeds):
-    """Share of times that an equal is called worse at some regime.
-
-    Who of the two is who is drawn anew in each scenario.
-    """
-    pool, draws = scores.values[:, :, :2], np.random.default_rng(2)
+    """Share of times that an equal at each regime is called worse at some."""
+    pool, draws = scores.recentred().values, np.random.default_rng(2)
     vetoes = 0
     for _ in range(REPETITIONS):
-        sat = draws.permuted(pool[draws.integers(len(pool), size=n_seeds)], axis=2)
-        pairs = sat[:, :, 1].ravel(), sat[:, :, 0].ravel()
-        found = gains_by(*pairs, scores.regimes * n_seeds)
-        vetoes += any(each.high < 0 for each in found.values())
+        sat = pool[draws.integers(len(pool), size=n_seeds)]
+        vetoes += bool(_by_regime(sat, scores.regimes).worse_at)
     return vetoes / REPETITIONS
+
+
+def found_worse(scores, n_seeds, true_loss, repetitions=REPETITIONS):
+    """Share of times that a true loss at one regime only is called worse there."""
+    pool, draws = scores.recentred().values, np.random.default_rng(5)
+    means, vetoes = pool[:, :, 0].mean(axis=0), 0
+    for _ in range(repetitions):
+        sat = pool[draws.integers(len(pool), size=n_seeds)]
+        at = draws.integers(len(means))
+        sat[:, at, 1] -= true_loss * means[at]
+        vetoes += scores.regimes[at] in _by_regime(sat, scores.regimes).worse_at
+    return vetoes / repetitions
 
 
 def missed(scores, n_seeds):
@@ -143,6 +150,13 @@ def is_better(own, other, regimes):
     verdict = Verdict((), regimes * n_seeds, "exams", "none", "made")
     pairs = (_reported("own", own), _reported("other", other))
     return verdict.compare(*pairs).is_better
+
+
+def _by_regime(sat, regimes):
+    """How the second of two policies compares to the first, load by load only."""
+    pairs = sat[:, :, 1].ravel(), sat[:, :, 0].ravel()
+    nothing = Gain(0.0, 0.0, 0.0)
+    return Comparison(nothing, gains_by(*pairs, regimes * len(sat)))
 
 
 def _contender(i, train, sat):

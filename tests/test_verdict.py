@@ -50,6 +50,15 @@ def test_better_means_surely_better_in_all_and_nowhere_surely_worse():
     assert better == [True, False, False]
 
 
+def test_a_loss_at_a_load_counts_once_it_is_surely_more_than_slight():
+    slightly = contender("slightly", "evolved", 0.6, (0.4951, 0.4952, 0.7, 0.71))
+    more = contender("more", "evolved", 0.6, (0.4901, 0.4902, 0.7, 0.71))
+    found = [verdict().compare(each, SEED) for each in (slightly, more)]
+    assert [each.by_regime[0.8].high < 0 for each in found] == [True, True]
+    assert [each.worse_at for each in found] == [(), (0.8,)]
+    assert [each.is_better for each in found] == [found[0].overall.low > 0, False]
+
+
 def test_a_verdict_survives_the_journal():
     found = verdict(SEED, contender("e", "evolved", 0.6, (0.1, 0.2, 0.3, 0.4)))
     own = replace(found.contenders[1], trained=(0.1, 0.2))
