@@ -7,6 +7,7 @@ from typing import NamedTuple
 from adrs.archive import Archive, ArchiveError
 from adrs.intervals import Gain
 from adrs.isolation import STRICT
+from adrs.kernel_replay import KernelReplay, journaled
 from adrs.terminal import note
 from adrs.verdict import Contender, Verdict, read
 
@@ -18,7 +19,8 @@ class Row(NamedTuple):
 
     ``gap`` is train less validation; ``alarm`` tells that more of its gain on train is
     gone on validation than luck explains (``adrs.gap``). ``gain`` is over the best
-    seed, with its interval.
+    seed, with its interval. ``kernel_error`` is that of step times on a real device,
+    None if they were not replayed; ``within_error`` tells that it hides the gain.
     Rows with equal ``exams`` compare; ``rank`` is among these.
     """
 
@@ -36,6 +38,8 @@ class Row(NamedTuple):
     calibration: str
     exams: str
     run: str
+    kernel_error: float | None = None
+    within_error: bool = False
 
     @property
     def is_strict(self) -> bool:
@@ -52,10 +56,10 @@ def rows(runs: Path, problem: str) -> list[Row]:
     """
     best: dict[tuple[str, str], Row] = {}
     for journal in sorted(runs.glob(f"*/{JOURNAL}")):
-        verdict = _verdict(journal, problem)
-        for row in _rows(verdict, journal.parent.name) if verdict else ():
+        verdict, replay = _judged(journal, problem)
+        for row in _rows(verdict, replay, journal.parent.name) if verdict else ():
             known = best.setdefault((row.exams, row.candidate), row)
-            if row.is_strict > known.is_strict:
+            if _says_more(row, known):
                 best[row.exams, row.candidate] = row
     ranked = sorted(
         best.values(),
@@ -70,19 +74,28 @@ def rows(runs: Path, problem: str) -> list[Row]:
     ]
 
 
-def _verdict(journal: Path, problem: str) -> Verdict | None:
+def _says_more(row: Row, known: Row) -> bool:
+    """Whether a policy's row tells more: by its isolation, then by a replay."""
+    before, now = (
+        (each.is_strict, each.kernel_error is not None) for each in (known, row)
+    )
+    return now > before
+
+
+def _judged(journal: Path, problem: str) -> tuple[Verdict | None, KernelReplay | None]:
     try:
         with Archive.read(journal) as archive:
             if archive.header is None or archive.header.problem != problem:
-                return None
+                return None, None
             found = [event for event in archive.events if event.kind == "verdict"]
+            replay = journaled(archive)
     except ArchiveError as error:
         note(f"left out: {error}")
-        return None
-    return read(found[-1].facts) if found else None
+        return None, None
+    return read(found[-1].facts) if found else None, replay
 
 
-def _rows(verdict: Verdict, run: str) -> Iterator[Row]:
+def _rows(verdict: Verdict, replay: KernelReplay | None, run: str) -> Iterator[Row]:
     best_seed = verdict.best_seed
     for each in verdict.contenders:
         yield Row(
@@ -100,6 +113,8 @@ def _rows(verdict: Verdict, run: str) -> Iterator[Row]:
             calibration=verdict.calibration,
             exams=verdict.exams,
             run=run,
+            kernel_error=replay.error(verdict, each) if replay else None,
+            within_error=replay.hides(verdict, each) if replay else False,
         )
 
 

@@ -19,8 +19,9 @@ Reason = Literal[
     "model",  # the model gave no usable answer
 ]
 
-EventKind = Literal["exams", "stop", "verdict", "resume", "pause"]
-"""The last two depend on the clock and are not journaled, the others are."""
+EventKind = Literal["exams", "stop", "verdict", "kernels", "resume", "pause"]
+"""The last two depend on the clock and are not journaled, the others are. ``kernels``
+are times that a device took: the only facts that another run need not repeat."""
 
 
 @dataclass(frozen=True, slots=True)

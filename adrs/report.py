@@ -4,12 +4,14 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
 from adrs.archive import Archive
 from adrs.candidate import Candidate
 from adrs.isolation import STRICT
+from adrs.kernel_replay import KernelReplay
 from adrs.run_folder import CONFIG, JOURNAL, RunFolder, is_incidental
 from adrs.summary import diff, gains, root
 from adrs.tracking import Entry, Report
@@ -21,7 +23,11 @@ CURVE_POINTS = 200
 
 
 def report(
-    folder: RunFolder, settings: Mapping[str, Any], archive: Archive, verdict: Verdict
+    folder: RunFolder,
+    settings: Mapping[str, Any],
+    archive: Archive,
+    verdict: Verdict,
+    replay: KernelReplay | None = None,
 ) -> Report:
     """The run, its baselines and its elites."""
     winner = verdict.winner
@@ -33,7 +39,10 @@ def report(
         metrics=_closing(verdict),
         curve=curve(archive),
         entries=tuple(
-            _entries(archive, verdict, load(settings["problem.name"]).headline)
+            _with_kernels(each, verdict, replay)
+            for each in _entries(
+                archive, verdict, load(settings["problem.name"]).headline
+            )
         ),
         files=(folder.path / CONFIG, folder.path / JOURNAL),
         winner=None if winner is None else winner.id,
@@ -130,6 +139,18 @@ def _entries(
             },
             files=_files(archive, made, contender),
         )
+
+
+def _with_kernels(entry: Entry, verdict: Verdict, replay: KernelReplay | None) -> Entry:
+    """The entry with what a device said of its steps, where one did."""
+    own = next(c for c in verdict.contenders if c.id == entry.candidate_id)
+    error = replay.error(verdict, own) if replay else None
+    if replay is None or error is None:
+        return entry
+    hidden = str(replay.hides(verdict, own)).lower()
+    tags = {"kernel_device": replay.device, "gain_within_kernel_error": hidden}
+    metrics = {**entry.metrics, "kernel_error": error}
+    return replace(entry, tags={**entry.tags, **tags}, metrics=metrics)
 
 
 def _means(

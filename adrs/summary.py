@@ -5,22 +5,52 @@ from collections.abc import Sequence
 
 from adrs.archive import Archive
 from adrs.candidate import Candidate
+from adrs.kernel_replay import KernelReplay
 from adrs.verdict import Comparison, Contender, Verdict
 
 
-def summary(archive: Archive, verdict: Verdict) -> str:
+def summary(
+    archive: Archive, verdict: Verdict, replay: KernelReplay | None = None
+) -> str:
     """Winner, its diff against the baseline it descends from, its gains."""
     winner = verdict.winner
     if winner is None:
         why = f"{_why_nobody(archive, verdict)}; the baselines stand"
-        return "\n".join([why, *_unsteady(verdict)])
+        return "\n".join([why, *_kernels(verdict, replay), *_unsteady(verdict)])
     made = archive.candidate(winner.id)
     before = root(archive, winner.id)
     lines = [f"winner {winner.id[:8]}: {made.idea}", f"made by: {made.origin}", ""]
     if before is not None:
         lines += [*diff(before, made), ""]
     lines += gains(verdict, winner)
-    return "\n".join([*lines, *_unsteady(verdict)])
+    return "\n".join([*lines, *_kernels(verdict, replay), *_unsteady(verdict)])
+
+
+def _kernels(verdict: Verdict, replay: KernelReplay | None) -> list[str]:
+    """How near the predicted steps come to a device's, and what that hides."""
+    if replay is None:
+        return []
+    names = {verdict.best_seed.id: "the best seed"}
+    if verdict.winner is not None:
+        names[verdict.winner.id] = "the winner"
+    lines = [
+        f"kernel replay of {replay.model} on {replay.device} ({replay.clock}), against "
+        f"{replay.calibration}:",
+        *(
+            f"  {names[each.id]}: {len(each.measured_s)} steps, mean error "
+            f"{each.error:.1%}, all together {each.bias:+.1%}"
+            for each in replay.policies
+        ),
+    ]
+    winner = verdict.winner
+    if winner is not None and replay.hides(verdict, winner):
+        gain = verdict.compare(winner, verdict.best_seed).overall.mean
+        lines.append(
+            f"NOT BEYOND THE KERNEL ERROR: the gain over the best seed is "
+            f"{gain / verdict.best_seed.validation:+.1%} of its score, the error of "
+            f"step times {replay.error(verdict, winner):.1%}"
+        )
+    return lines
 
 
 def _unsteady(verdict: Verdict) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from adrs import hints, rerun, secret, summary
+from adrs import hints, kernel_replay, rerun, secret, summary
 from adrs.archive import Archive
 from adrs.asking import Outage
 from adrs.budget import Budget, Limits
@@ -16,6 +16,7 @@ from adrs.candidate import Candidate
 from adrs.exams import Sitting, check, exams, sitting
 from adrs.guard import Guarded
 from adrs.interruption import INTERRUPTED, interruptible
+from adrs.kernel_replay import KernelReplay
 from adrs.llm import recorded
 from adrs.llm.model import Model, ModelUnavailableError
 from adrs.pool import Pool, cores
@@ -99,15 +100,25 @@ def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
     if winner is not None:
         source = archive.candidate(winner.id).source
         (folder.path / WINNER).write_text(source, encoding="utf-8")
-    text = summary.summary(archive, verdict)
+    replay = _replayed(settings, at, archive, verdict)
+    text = summary.summary(archive, verdict, replay)
     say(text)
     url = None
     if tracker is not None:
-        url = _track(tracker, report(folder, _flat(settings), archive, verdict))
+        url = _track(tracker, report(folder, _flat(settings), archive, verdict, replay))
     say(hints.after(settings, folder.path, url, won=winner is not None))
     if tracker is None or url is not None:
         folder.finish(text)
     return 0
+
+
+def _replayed(
+    settings: Settings, at: Sitting, archive: Archive, verdict: Verdict
+) -> KernelReplay | None:
+    way, calibration = settings.kernel_replay, settings.deployment.calibration
+    if way != "off":
+        note(f"kernels | steps of the winner and the best seed run on this {way}")
+    return kernel_replay.replayed(way, at, archive, verdict, calibration)
 
 
 def _check_limits(budget: Settings) -> None:
@@ -123,6 +134,7 @@ def _prepared(
     kept = secret.chosen(settings.secret, folder.path / SECRET)
     at = sitting(settings, RUNS / "capacities.json", kept)
     check(at)
+    kernel_replay.check(settings.kernel_replay, at, settings.deployment.calibration)
     train = exams(at, "train")
     hold_to(identity(at, train), secret.mark(kept), archive)
     return at, train

@@ -19,6 +19,7 @@ HEAD = (
     "gap",
     "gain over best seed [95 %]",
     "bound ratio",
+    "kernel error",
     "isolation",
     "calibration",
     "idea",
@@ -68,10 +69,17 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.gap:+.4f}" + (" ALARM" if row.alarm else ""),
         str(row.gain),
         f"{row.bound_ratio:.4f}",
+        _kernel_error(row),
         row.isolation,
         row.calibration,
         row.idea.replace("|", "/"),
     )
+
+
+def _kernel_error(row: Row) -> str:
+    if row.kernel_error is None:
+        return "-"
+    return f"{row.kernel_error:.1%}" + (" HIDES THE GAIN" if row.within_error else "")
 
 
 def _url(runs: Path, settings: Settings) -> str | None:

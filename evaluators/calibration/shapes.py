@@ -148,11 +148,6 @@ class GpuSheet:
         return eight_bit or self.flops_per_s
 
 
-def kv_bytes(dtype: str) -> int:
-    """Bytes of a cached number of a dtype such as ``fp8 weights, KV fp8``."""
-    return 1 if dtype.endswith("KV fp8") else 2
-
-
 def weight_bytes(dtype: str) -> int:
     """Bytes of a weight of a dtype such as ``fp8 weights, KV bfloat16``."""
     return 1 if dtype.startswith(("fp8", "int8", "8 bits")) else 2
@@ -186,7 +181,7 @@ MODELS = {
             latent=Latent(1536, 512, 64, 128),
         ),
         ModelShape(
-            "tiny-llama", *(4, 512, 8, 2, 64, 1408, 4096), weight_bytes=4, kv_bytes=4
+            "tiny-llama", *(2, 128, 1, 1, 64, 352, 1024), weight_bytes=4, kv_bytes=4
         ),
         ModelShape("opt-13b", 40, 5120, 40, 40, 128, 20480, 50272, ffn_matrices=2),
         ModelShape("opt-66b", 64, 9216, 72, 72, 128, 36864, 50272, ffn_matrices=2),
@@ -194,9 +189,15 @@ MODELS = {
     )
 }
 
+# Processors: one core, as kernels are measured on one thread. No core of an EPYC does
+# more than 64 operations of 32 bits in a cycle, nor reads more than 32 bytes of its L3.
+CPUS = {
+    sheet.name: sheet for sheet in (GpuSheet("epyc-core", 256e9, 128e9, 2 * 2**30),)
+}
+
 # NVIDIA's data sheets of the named boards. An RTX 4090 clocks beyond the 2.52 GHz of
 # its sheet: its peak here is that of 2.76 GHz. h100-64g is MareNostrum 5's.
-GPUS = {
+GPUS = CPUS | {
     sheet.name: sheet
     for sheet in (
         GpuSheet("h100-sxm-80g", 989e12, 3.35e12, 80 * 2**30, 1978e12),

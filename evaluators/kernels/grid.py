@@ -91,8 +91,8 @@ def small() -> Grid:
 def cpu(model: ModelShape) -> Grid:
     """A small model on a CPU core, enough to calibrate it."""
     tokens = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512)
-    chunks, prefixes = (16, 64, 128, 256, 512), (0, 256, 1024)
-    batches, contexts = (1, 2, 4, 8, 16, 32), (16, 256, 1024, 2048)
+    chunks, prefixes = (16, 64, 128, 256, 512), (0, 512, 4096)
+    batches, contexts = (1, 2, 4, 8, 16, 32), (16, 256, 1024, 4096)
     return Grid(
         model=model,
         others=(),
@@ -101,8 +101,8 @@ def cpu(model: ModelShape) -> Grid:
         contexts=contexts,
         chunks=chunks,
         prefixes=prefixes,
-        steps=steps(chunks, prefixes, batches, contexts, 32768),
-        kv_tokens=32768,
+        steps=steps(chunks, prefixes, batches, contexts, 65536),
+        kv_tokens=65536,
         largest_copy=1 << 26,
         experts=((model.hidden, model.ffn // 4, 2, 8),),
         ceiling=1024,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evaluators.calibration.curves import Columns, Curve, Floats, Sheet, curve, sheet
-from evaluators.calibration.shapes import MODELS, ModelShape
+from evaluators.calibration.shapes import MODELS, ModelShape, known_model
 from evaluators.calibration.step_time import Batch
 from evaluators.kernels import provenance
 from evaluators.kernels.table import read_table
@@ -82,7 +82,7 @@ class KernelTimes:
 def kernel_times(folder: Path) -> KernelTimes:
     """Curves of the folder's tables; ``ValueError`` when one is missing."""
     tables = {name: _table(folder, name) for name in NEEDED[1:]}
-    shape = _shape(provenance.read(folder).model)
+    shape = known_model(provenance.read(folder).model)
     own = {"heads": shape.heads, "kv_heads": shape.kv_heads, "head_dim": shape.head_dim}
     prefill = _where(tables["prefill_attention"], batch=1, **own)
     prefixes = np.unique(prefill["prefix"])
@@ -203,9 +203,3 @@ def _gemm(table: Mapping[str, Any], n: int, k: int) -> Curve:
 def _matrices(shape: ModelShape) -> list[tuple[int, int]]:
     layer = [(m.columns, m.rows) for m in shape.layer_matrices(1)]
     return [*layer, (shape.vocab, shape.hidden)]
-
-
-def _shape(name: str) -> ModelShape:
-    if name not in MODELS:
-        raise ValueError(f"the tables are of {name}; there are {', '.join(MODELS)}")
-    return MODELS[name]

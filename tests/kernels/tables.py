@@ -11,6 +11,12 @@ OWN = (SHAPE.heads, SHAPE.kv_heads, SHAPE.head_dim)
 TOKENS, BATCHES, CONTEXTS = (1, 64, 512), (1, 8, 32), (16, 512, 2048)
 LENGTHS, PREFIXES = (16, 512), (0, 1024)
 US = 1e-6
+WIDTHS = {
+    "norm": SHAPE.hidden,
+    "rotate": (SHAPE.heads + SHAPE.kv_heads) * SHAPE.head_dim,
+    "gate": SHAPE.ffn,
+    "write_kv": 2 * SHAPE.kv_heads * SHAPE.head_dim,
+}
 
 
 def who(**changed):
@@ -57,7 +63,7 @@ def rows():
     """Every table's rows by name, as (columns, [(size, seconds)])."""
     shape = SHAPE
     matrices = [(m.columns, m.rows) for m in shape.layer_matrices(1)]
-    widths = {"norm": 512, "rotate": 640, "gate": 1408, "write_kv": 256}
+    widths = WIDTHS
     sizes = [*matrices, (shape.vocab, shape.hidden)]
     return {
         "gemm": (

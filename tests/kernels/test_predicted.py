@@ -5,15 +5,15 @@ from evaluators.kernels import predicted
 from evaluators.kernels.grid import StepSize
 from evaluators.kernels.step_shape import step_shape
 from tests.kernels import tables
-from tests.kernels.tables import SHAPE, decode_s, gemm_s, prefill_s, small_s
+from tests.kernels.tables import SHAPE, WIDTHS, decode_s, gemm_s, prefill_s, small_s
 
 
 def by_hand(tokens, rows, attention):
     matrices = SHAPE.layer_matrices(1)
     layer = sum(gemm_s(tokens, m.columns, m.rows) for m in matrices) + attention
-    layer += 2 * small_s(tokens, 512)
-    layer += sum(small_s(tokens, width) for width in (640, 1408, 256))
-    last = small_s(tokens, 512) + gemm_s(rows, SHAPE.vocab, SHAPE.hidden)
+    layer += small_s(tokens, WIDTHS["norm"])
+    layer += sum(small_s(tokens, width) for width in WIDTHS.values())
+    last = small_s(tokens, WIDTHS["norm"]) + gemm_s(rows, SHAPE.vocab, SHAPE.hidden)
     return SHAPE.layers * layer + last + small_s(rows, 8)
 
 
