@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from adrs.terminal import note, say
-from evaluators.serving_runs.calibrated import shipped
+from evaluators.serving_runs.calibrated import finding
 from evaluators.serving_runs.report import markdown, summary
 from evaluators.serving_runs.validation import PUBLIC, validated
 from evaluators.workloads.replay import data_folder
@@ -16,6 +16,7 @@ class ValidateSettings(Protocol):
 
     runs: str | None
     data: str | None
+    compose: bool
     output: str | None
     format: str
 
@@ -28,7 +29,7 @@ def run(settings: ValidateSettings) -> int:
     """
     data = Path(settings.data).expanduser() if settings.data else data_folder()
     place = Path(settings.runs).expanduser() if settings.runs else data / PUBLIC
-    found = validated(place, shipped(), data)
+    found = validated(place, finding(data if settings.compose else None), data)
     text = markdown(found)
     if settings.format == "json":
         text = json.dumps(summary(found), indent=2)

@@ -15,7 +15,7 @@ from evaluators.calibration.records import (
     StepError,
 )
 from evaluators.calibration.roofline import roofline
-from evaluators.calibration.shapes import GPUS, MODELS, weight_bytes
+from evaluators.calibration.shapes import GPUS, MODELS, kv_bytes, weight_bytes
 from evaluators.calibration.step_time import Batch, StepTime
 
 VERSION = 2
@@ -189,7 +189,10 @@ def _check_floor(made: Calibration) -> None:
 
 def floor_of(made: Calibration) -> StepTime:
     """The least that a step can take: the roofline of its model, GPU and dtype."""
-    model = replace(MODELS[made.model], weight_bytes=weight_bytes(made.dtype))
+    model = MODELS[made.model]
+    if model.kv_bytes == 2:
+        model = replace(model, kv_bytes=kv_bytes(made.dtype))
+    model = replace(model, weight_bytes=weight_bytes(made.dtype))
     return roofline(model, GPUS[made.gpu], made.tp)
 
 

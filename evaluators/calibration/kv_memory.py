@@ -39,7 +39,7 @@ def kv_memory(model: ModelShape, gpu: GpuSheet, tp: int, weight_bytes: int) -> K
     what a measured engine used beside both. Raises ``ValueError`` when nothing is left.
     """
     found = MEASURED.get((model.name, gpu.name, tp))
-    if found is not None and weight_bytes == 2:
+    if found is not None and weight_bytes == model.kv_bytes == 2:
         return found
     known = REFERENCE[tp > 1]
     over = overhead_bytes(*known)

@@ -148,6 +148,11 @@ class GpuSheet:
         return eight_bit or self.flops_per_s
 
 
+def kv_bytes(dtype: str) -> int:
+    """Bytes of a cached number of a dtype such as ``fp8 weights, KV fp8``."""
+    return 1 if dtype.endswith("KV fp8") else 2
+
+
 def weight_bytes(dtype: str) -> int:
     """Bytes of a weight of a dtype such as ``fp8 weights, KV bfloat16``."""
     return 1 if dtype.startswith(("fp8", "int8", "8 bits")) else 2

@@ -37,7 +37,9 @@ _KERNELS |= {
     "deepseek_v3_fp8_tp8_h200": Asked("h200_sxm", "deepseek-v3", 8, "fp8_block"),
 }
 _KERNELS |= {
-    f"llama31_70b_fp8_tp{tp}_{gpu}": Asked(f"{gpu}_sxm", "llama-3.1-70b", tp, "fp8")
+    f"llama31_70b_fp8_tp{tp}_{gpu}": Asked(
+        f"{gpu}_sxm", "llama-3.1-70b", tp, "fp8", cached="fp8"
+    )
     for gpu, tp in (
         *(("h100", tp) for tp in (2, 4, 8)),
         *(("h200", tp) for tp in (1, 2, 4, 8)),

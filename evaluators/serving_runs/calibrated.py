@@ -1,10 +1,11 @@
 """Which calibration serves a measured run: by model, GPU, ranks and widths."""
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import Path
 
 from evaluators.calibration.calibration import Calibration, load, names
+from evaluators.serving_runs.compositions import Finding, composing, nothing
 from evaluators.serving_runs.measured import MeasuredRun, gpu_key, model_key
 
 OTHERS = ("distserve", "splitwise", "bsc")
@@ -17,14 +18,18 @@ def shipped() -> tuple[Calibration, ...]:
     return tuple(load(name) for name in names())
 
 
-def calibration_of(
-    run: MeasuredRun, known: Iterable[Calibration]
-) -> Calibration | None:
-    """The first of these that is of the run's model, GPU, ranks and widths."""
-    for each in known:
-        if fits(each, run):
-            return each
-    return None
+def finding(data: Path | None) -> Finding:
+    """What finds a run's calibration: shipped, or composed from the tables of a folder.
+
+    Nothing is composed without a folder. None where there is neither.
+    """
+    compose = composing(data) if data else nothing
+
+    def find(run: MeasuredRun) -> Calibration | None:
+        own = (each for each in shipped() if fits(each, run))
+        return next(own, None) or compose(run)
+
+    return find
 
 
 def fits(calibration: Calibration, run: MeasuredRun) -> bool:

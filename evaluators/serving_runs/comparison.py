@@ -1,12 +1,11 @@
 """Measured against predicted: a point for each stage, and what may be claimed of it."""
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from evaluators.calibration.calibration import Calibration
-from evaluators.serving_runs.calibrated import calibration_of
 from evaluators.serving_runs.host import Host, fitted
 from evaluators.serving_runs.measured import (
     LeftOut,
@@ -81,16 +80,15 @@ class Comparison(NamedTuple):
 
 def compared(
     runs: Iterable[MeasuredRun],
-    known: Iterable[Calibration],
+    calibrated: Callable[[MeasuredRun], Calibration | None],
     fitting: Iterable[MeasuredRun] = (),
 ) -> Comparison:
-    """Every run that a calibration fits, replayed; the host constant is fitted first.
+    """Every run that has a calibration, replayed; the host constant is fitted first.
 
     ``fitting`` are the runs that it is fitted on, whether they are among the others or
     not. Raises what the simulator raises.
     """
-    calibrations = tuple(known)
-    pairs = [(run, calibration_of(run, calibrations)) for run in runs]
+    pairs = [(run, calibrated(run)) for run in runs]
     left_out = tuple(
         LeftOut(run.name, f"no calibration of {_wanted(run)}")
         for run, found in pairs
@@ -100,7 +98,7 @@ def compared(
     _ready(sum(len(run.trace) for run, _ in served))
     replays = _replays(served)
     own = {id(run) for run, _ in served}
-    others = [(run, calibration_of(run, calibrations)) for run in fitting]
+    others = [(run, calibrated(run)) for run in fitting]
     more = _replays([(r, c) for r, c in others if c is not None and id(r) not in own])
     host = fitted(_gaps_s([*replays, *more]))
     points = [
@@ -120,7 +118,7 @@ def _replays(served: list[tuple[MeasuredRun, Calibration]]) -> Replays:
     found: Replays = []
     for run, calibration in served:
         cuts = tuple((s.first, s.last, s.cut_s) for s in run.stages)
-        key = (id(run.trace), run.limits, calibration.name, cuts)
+        key = (id(run.trace), run.limits, run.sampling, calibration.name, cuts)
         if key not in done:
             done[key] = replayed(run, calibration)
         found.append((run, calibration, done[key]))

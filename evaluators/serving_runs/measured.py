@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from evaluators.serving_runs.sampling import Sampling
 from evaluators.workloads.prefixes import Ints, Prefixes, Sessions
 from evaluators.workloads.trace import PS_PER_S, Trace
 
@@ -70,8 +71,9 @@ class MeasuredRun:
     ``bits`` are those of a weight, ``kv_bits`` of a cached number. ``workload`` names
     what was sent: runs of equal workload differ in knobs only. ``concurrency`` is the
     number of requests kept in flight, None where arrivals were open. ``knobs`` are
-    settings beyond the limits. ``part`` says whether the host constant may be fitted
-    on the run, or is tested on it.
+    settings beyond the limits, ``sampling`` is how the requests chose their tokens.
+    ``part`` says whether the host constant may be fitted on the run, or is tested on
+    it.
     """
 
     name: str
@@ -89,6 +91,7 @@ class MeasuredRun:
     concurrency: int | None = None
     part: Part = "test"
     knobs: Mapping[str, str] = field(default_factory=dict)
+    sampling: Sampling = "greedy"
     remarks: tuple[str, ...] = ()
 
 

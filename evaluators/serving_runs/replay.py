@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evaluators.calibration.calibration import Calibration
+from evaluators.calibration.shapes import GPUS, MODELS
+from evaluators.calibration.step_time import StepTime
 from evaluators.scenario import Deployment, Scenario, ServiceClass
 from evaluators.serving_runs.measured import MeasuredRun, Stage, summarised
+from evaluators.serving_runs.sampling import with_sampling
 from evaluators.serving_runs.terms import Shares, shares
 from evaluators.sim.engine import simulate
 from evaluators.sim.run import Run
@@ -57,9 +60,19 @@ def scenario_of(run: MeasuredRun, calibration: Calibration) -> Scenario:
         regime=1.0,
         trace=run.trace,
         deployment=deployment(run, calibration),
-        step_time=calibration.step_time,
+        step_time=step_time(run, calibration),
         classes=(ANY,),
         calibration=f"{calibration.name} ({calibration.status})",
+    )
+
+
+def step_time(run: MeasuredRun, calibration: Calibration) -> StepTime:
+    """The calibration's, with what the sampling that the requests asked for adds."""
+    return with_sampling(
+        calibration.step_time,
+        run.sampling,
+        MODELS[calibration.model].vocab,
+        GPUS[calibration.gpu],
     )
 
 
@@ -96,7 +109,7 @@ def predicted(scenario: Scenario, served: Run, stage: Stage) -> Predicted:
     if several.any():
         later = (last - first)[several] / (outputs[rows][several] - 1)
         found |= summarised(later, "tpot")
-    span_s = max((window.to_ps - window.from_ps) / PS_PER_S, 1e-12)
+    span_s = max(float(last.max()) - window.from_ps / PS_PER_S, 1e-12)
     admitted = served.admitted_ps[rows] / PS_PER_S
     return Predicted(
         latencies=found,

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evaluators.calibration.shapes import MODELS
 from evaluators.serving_runs.comparison import Point
 
 WITHIN = 0.9
@@ -50,6 +51,21 @@ TARGETS = (
 )
 
 
+def is_asked(point: Point) -> bool:
+    """Whether the targets are of such a point.
+
+    They are of dense models on H100 and H200 in closed loops, of H100 in open ones, and
+    of all of LLMServingSim's.
+    """
+    run, kind = point.run, group(point)
+    if kind == RECORDED:
+        return True
+    if kind == OPEN:
+        return run.gpu == "h100"
+    is_dense = run.model in MODELS and MODELS[run.model].experts is None
+    return is_dense and run.gpu in ("h100", "h200")
+
+
 def group(point: Point) -> str:
     """Which targets a point is held to."""
     if point.run.concurrency is not None:
@@ -85,6 +101,7 @@ def gated(points: Iterable[Point], target: Target) -> list[Point]:
         point
         for point in points
         if group(point) == target.group
+        and is_asked(point)
         and point.is_gated(target.metric)
         and point.error(target.metric) is not None
     ]

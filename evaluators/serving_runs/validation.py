@@ -1,10 +1,9 @@
 """Measured runs of a place, replayed and judged."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from evaluators.calibration.calibration import Calibration
 from evaluators.serving_runs.comparison import compared
+from evaluators.serving_runs.compositions import Finding
 from evaluators.serving_runs.measured import MeasuredRun
 from evaluators.serving_runs.noise import noise
 from evaluators.serving_runs.ranking import pairs
@@ -17,18 +16,16 @@ PUBLIC = Path("gpu/e2e")
 """Where measured runs lie in the folder of public data."""
 
 
-def validated(
-    place: Path, known: Iterable[Calibration], data: Path | None = None
-) -> Findings:
+def validated(place: Path, find: Finding, data: Path | None = None) -> Findings:
     """What the runs of a file or folder say of the simulator.
 
-    ``data`` is the folder of public data, where the runs lie that the host constant is
-    fitted on; without them it is what an earlier fit gave. Raises ``FileNotFoundError``
-    or ``ValueError`` in one line where there are no runs, or none that a calibration
-    fits.
+    ``find`` gives the calibration of a run. ``data`` is the folder of public data,
+    where the runs lie that the host constant is fitted on; without them it is what an
+    earlier fit gave. Raises ``FileNotFoundError`` or ``ValueError`` in one line where
+    there are no runs, or none that a calibration fits.
     """
     found = collected(place)
-    comparison = compared(found.runs, known, fitting_runs(found, data))
+    comparison = compared(found.runs, find, fitting_runs(found, data))
     if not comparison.points:
         left_out = (*comparison.left_out, *found.left_out)
         raise ValueError(

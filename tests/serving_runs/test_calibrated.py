@@ -1,9 +1,12 @@
 """Which calibration serves which run."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from evaluators.calibration.calibration import load
-from evaluators.serving_runs.calibrated import calibration_of, fits, shipped, widths
+from evaluators.serving_runs.calibrated import finding, fits, widths
 from tests.serving_runs.builders import run
 
 OWN = load("llama31_8b_h100")
@@ -17,6 +20,8 @@ OWN = load("llama31_8b_h100")
         ("fp8", (8, 16)),
         ("fp8, KV fp8", (8, 8)),
         ("16 bits", (16, 16)),
+        ("fp8 weights, KV bfloat16", (8, 16)),
+        ("fp8 weights, KV fp8", (8, 8)),
     ],
 )
 def test_widths_are_those_of_weights_and_of_cached_numbers(dtype, bits):
@@ -30,5 +35,22 @@ def test_a_calibration_fits_its_model_gpu_ranks_and_widths_only():
 
 
 def test_what_is_shipped_is_found_by_what_it_is_of():
-    assert calibration_of(run(), shipped()) == OWN
-    assert calibration_of(run(tp=64), shipped()) is None
+    find = finding(None)
+    assert find(run()) == OWN
+    assert find(run(tp=64)) is None
+
+
+def test_nothing_is_composed_where_there_are_no_tables(tmp_path):
+    assert finding(tmp_path)(run(tp=64)) is None
+    assert finding(tmp_path)(run()) == OWN
+
+
+@pytest.mark.skipif("ADRS_DATA" not in os.environ, reason="no ADRS_DATA")
+def test_a_calibration_that_is_not_shipped_is_composed_from_the_tables():
+    pytest.importorskip("pyarrow")
+    asked = run(model="qwen3-32b", tp=4)
+    find = finding(Path(os.environ["ADRS_DATA"]))
+    assert fits(find(asked), asked)
+    assert find(asked) is find(asked)
+    assert find(run(model="qwen3-32b", tp=3)) is None
+    assert find(run(model="nobody-1b")) is None

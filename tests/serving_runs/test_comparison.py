@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from evaluators.calibration.calibration import load
+from evaluators.serving_runs.calibrated import finding
 from evaluators.serving_runs.comparison import compared
 from evaluators.serving_runs.host import FITTED_ON, RECORDED_S
 from evaluators.serving_runs.measured import trace_of
@@ -79,17 +80,17 @@ def test_host_time_is_fitted_on_the_fitting_runs_and_moves_no_token_time():
         stage({"ttft_p50": ttft}, last=80), name=FITTED_ON[0], trace=SENT, part="fit"
     )
     test = run(stage({"ttft_p50": ttft, "tpot_mean": tpot}, last=80), trace=SENT)
-    found = compared([fit, test], [OWN])
+    found = compared([fit, test], lambda run: OWN)
     assert found.host.seconds > 0.4
     assert found.points[1].predicted["ttft_p50"] == pytest.approx(ttft)
-    alone = compared([test], [OWN])
+    alone = compared([test], lambda run: OWN)
     assert alone.host.seconds == RECORDED_S
     same = {p.predicted["tpot_mean"] for p in (found.points[1], alone.points[0])}
     assert len(same) == 1
 
 
 def test_a_run_of_another_model_is_left_out_and_named():
-    found = compared([run(model="gpt-9", tp=8)], [OWN])
+    found = compared([run(model="gpt-9", tp=8)], finding(None))
     assert found.points == ()
     assert found.left_out[0].why == (
         "no calibration of gpt-9 on h100, 8 ranks, 16 bits, KV 16 bits"

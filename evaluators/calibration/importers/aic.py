@@ -6,6 +6,7 @@ are milliseconds; head counts are those of one rank; messages are counted in ele
 Reading them needs pyarrow: the extra ``[aic]``.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -19,13 +20,14 @@ from evaluators.calibration.curves import Columns, take
 from evaluators.calibration.importers.asked import Asked
 from evaluators.calibration.op_tables import OpTables, op_tables
 from evaluators.calibration.records import Provenance
-from evaluators.calibration.shapes import GPUS, known_model
+from evaluators.calibration.shapes import GPUS, known_model, kv_bytes
 
 PACKAGE = "aiconfigurator-core"
 VERSION = "0.12.0"
 FOLDER = "gpu/aiconfigurator"
 INSIDE = "aiconfigurator_core/systems/data"
 MS = 1e-3
+CACHED = ("bfloat16", "fp8")
 DTYPES = ("bfloat16", "fp8", "fp8_block")
 """Of weights; of ``fp8`` there are no tables of latent attention."""
 
@@ -69,30 +71,36 @@ SYSTEMS = {
 
 def calibration(folder: Path | None, asked: Asked) -> Composed:
     """The calibration of a model by the kernel sums of vLLM's tables on a system."""
-    tables = read(folder, asked.gpu, asked.weights)
+    tables = read(folder, asked.gpu, asked.weights, asked.cached)
     system = SYSTEMS[asked.gpu]
     dtype = asked.weights
     if dtype.startswith("fp8"):
-        dtype = "fp8 weights, KV bfloat16"
-    wanted = Wanted(known_model(asked.model), asked.tp, dtype, f"vllm {system.vllm}")
+        dtype = f"fp8 weights, KV {asked.cached}"
+    model = replace(known_model(asked.model), kv_bytes=kv_bytes(dtype))
+    wanted = Wanted(model, asked.tp, dtype, f"vllm {system.vllm}")
     return composed(tables, wanted, Provenance(source(asked.gpu), system.device))
 
 
 @lru_cache(maxsize=2)
-def read(folder: Path | None, gpu: str, dtype: str = "bfloat16") -> OpTables:
+def read(
+    folder: Path | None, gpu: str, dtype: str = "bfloat16", cached: str = "bfloat16"
+) -> OpTables:
     """Op tables of vLLM on a system such as ``h100_sxm``, weights of ``dtype``.
 
-    ``folder`` holds the systems; without one the installed package is read. KV caches
-    are of 16 bits. Raises ``ValueError`` naming the file that is not what it should be.
+    ``folder`` holds the systems; without one the installed package is read. Keys and
+    values are cached as ``cached``, those of latent attention in 16 bits. Raises
+    ``ValueError`` naming the file that is not what it should be.
     """
     system = _one_of(gpu)
     base = (installed() if folder is None else folder) / gpu
     if dtype not in DTYPES:
         raise ValueError(f"no tables for weights of {dtype!r}; there are {DTYPES}")
+    if cached not in CACHED:
+        raise ValueError(f"no attention over KV of {cached!r}; there is {CACHED}")
     columns = {
         "gemm": _table(_file(base, "gemm"), system, {"gemm_dtype": dtype}),
-        "prefill_attention": _attention(base, "context", system),
-        "decode_attention": _attention(base, "generation", system),
+        "prefill_attention": _attention(base, "context", system, cached),
+        "decode_attention": _attention(base, "generation", system, cached),
         "collective": _collectives(base, system),
         "moe": _table(_file(base, "moe"), system, {"moe_dtype": dtype}),
     }
@@ -145,9 +153,9 @@ def _version(path: Path) -> tuple[int, ...]:
     return tuple(int(part) if part.isdecimal() else -1 for part in parts)
 
 
-def _attention(base: Path, phase: str, system: System) -> Columns:
+def _attention(base: Path, phase: str, system: System, cached: str) -> Columns:
     where: dict[str, str | int] = {
-        "kv_cache_dtype": "bfloat16",
+        "kv_cache_dtype": cached,
         "window_size": 0,
         "beam_width": 1,
     }

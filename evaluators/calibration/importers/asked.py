@@ -6,7 +6,8 @@ from typing import NamedTuple
 class Asked(NamedTuple):
     """Names as the source has them: ``gpu`` and ``engine`` are its own.
 
-    ``model`` is one of ``shapes.MODELS``, ``weights`` a dtype such as ``bfloat16``.
+    ``model`` is one of ``shapes.MODELS``, ``weights`` a dtype such as ``bfloat16``,
+    ``cached`` that of keys and values.
     """
 
     gpu: str
@@ -14,3 +15,4 @@ class Asked(NamedTuple):
     tp: int = 1
     weights: str = "bfloat16"
     engine: str = ""
+    cached: str = "bfloat16"

@@ -36,6 +36,7 @@ from evaluators.serving_runs.measured import (
     trace_of,
 )
 from evaluators.serving_runs.readers.files import Record, beside, lines, text
+from evaluators.serving_runs.sampling import default_sampling
 from evaluators.serving_runs.shared_prompts import (
     period,
     prompt_of,
@@ -156,11 +157,11 @@ def _run(
     blocks = config.get("kv_blocks_total_gpu")
     what = sent(requests, report, block)
     outputs = np.full(len(requests.arrived_s), what.output_tokens)
-    model = told.get("model_id") or config.get("model") or name
+    key = model_key(str(told.get("model_id") or config.get("model") or name))
     return MeasuredRun(
         name=name,
         source=path.name,
-        model=model_key(str(model)),
+        model=key,
         gpu=gpu_key(str(config.get("hardware") or path.name.split("_vllm")[0])),
         tp=int(config.get("tensor_parallelism") or 1),
         bits=16,
@@ -177,6 +178,7 @@ def _run(
         workload=profile_name(name, told),
         trace=trace_of(requests.arrived_s, what.prompt_tokens, outputs, what.prefixes),
         stages=tuple(_stages(requests, report, what.output_tokens)),
+        sampling=default_sampling(key),
         part="fit" if name in FITTED_ON else "test",
         remarks=(what.remark,),
     )

@@ -2,9 +2,9 @@
 
 ``run.json`` holds name, model, gpu, tp, max_running, max_step_tokens; perhaps bits
 (16), kv_bits (those), kv_blocks, block_tokens (16), prefix_caching (true),
-is_asynchronous
-(true), engine ("vllm"), workload (its name), concurrency (null: open loop), cut_s (0;
-seconds of each stage that are no part of its statistics).
+is_asynchronous (true), sampling (greedy, drawn or nucleus: greedy), engine ("vllm"),
+workload (its name), concurrency (null: open loop), cut_s (0; seconds of each stage that
+are no part of its statistics).
 
 ``requests.csv`` has a row a request: arrived_s, prompt_tokens, output_tokens (those
 that the engine generated), ttft_s, e2e_s (empty: failed); perhaps stage (0) and prompt
@@ -29,6 +29,7 @@ from evaluators.serving_runs.measured import (
     trace_of,
 )
 from evaluators.serving_runs.readers.files import beside, header, table, text
+from evaluators.serving_runs.sampling import COSTS, Sampling
 from evaluators.serving_runs.shared_prompts import repeated
 
 COLUMNS = {"arrived_s", "prompt_tokens", "output_tokens", "ttft_s", "e2e_s"}
@@ -78,8 +79,16 @@ def read(path: Path) -> Found:
         ),
         stages=tuple(_stages(rows, float(told.get("cut_s", 0.0)))),
         concurrency=told.get("concurrency"),
+        sampling=_sampling(told),
     )
     return Found((run,))
+
+
+def _sampling(told: Mapping[str, Any]) -> Sampling:
+    asked = told.get("sampling", "greedy")
+    if asked not in COSTS:
+        raise ValueError(f"sampling is {asked!r}; expected one of {tuple(COSTS)}")
+    return cast(Sampling, asked)
 
 
 def _limits(told: Mapping[str, Any], block_tokens: int) -> Limits:

@@ -31,6 +31,7 @@ from evaluators.serving_runs.measured import (
 )
 from evaluators.serving_runs.readers import blis
 from evaluators.serving_runs.readers.files import beside, header, is_named, table
+from evaluators.serving_runs.sampling import default_sampling
 from evaluators.workloads.replay import data_folder
 from evaluators.workloads.trace import Trace
 
@@ -159,6 +160,7 @@ def _run(name: str, source: str, rows: list[Row], workload: Workload) -> Measure
         trace=workload.trace,
         stages=tuple(_stages(rows, workload)),
         knobs=knobs,
+        sampling=default_sampling(model_key(first["model"])),
         remarks=("arrivals of a like run", "KV blocks not recorded"),
     )
 
