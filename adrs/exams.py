@@ -9,7 +9,6 @@ from adrs.companions import Companion, companions
 from adrs.workloads import configured
 from evaluators.calibration.calibration import load as load_calibration
 from evaluators.calibration.copy_curve import load_curve
-from evaluators.calibration.shapes import MODELS
 from evaluators.capacity import stored_capacity_per_s
 from evaluators.fleet import Fleet, Member
 from evaluators.host_memory import host_memory
@@ -132,7 +131,7 @@ def service(options: Mapping[str, Any], problem: Mapping[str, Any]) -> Service:
     calibration = load_calibration(options["calibration"])
     stamp = f"{calibration.name} ({calibration.status})"
     if "host_memory" in options:
-        model, tokens = MODELS[calibration.model], options["block_tokens"]
+        model, tokens = calibration.shape, options["block_tokens"]
         host = host_memory(model, tokens, **options["host_memory"])
         sizes["host_memory"] = host
         curves = [f"{curve.name} ({curve.status})" for curve in host.curves]
@@ -143,7 +142,7 @@ def service(options: Mapping[str, Any], problem: Mapping[str, Any]) -> Service:
         rules = dict(problem["fleet"])
         if rules.get("wire"):
             wire = rules["wire"] = load_curve(rules["wire"])
-            rules["kv_bytes"] = MODELS[calibration.model].kv_token_bytes
+            rules["kv_bytes"] = calibration.shape.kv_token_bytes
             stamp += f", wire {wire.name} ({wire.status})"
         member = Member(deployment, step_time)
         fleet = Fleet((member,) * rules.pop("replicas"), **rules)

@@ -75,7 +75,7 @@ def _assumed(name: str) -> Calibration:
     blocks = int(free // (BLOCK_TOKENS * model.kv_token_bytes))
     return Calibration(
         name=name,
-        model=model.name,
+        shape=model,
         gpu=gpu.name,
         dtype=f"{8 * model.weight_bytes} bits",
         tp=tp,

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, cast, get_args
 
 from evaluators.calibration import copy_curve
@@ -15,7 +15,15 @@ from evaluators.calibration.records import (
     StepError,
 )
 from evaluators.calibration.roofline import roofline
-from evaluators.calibration.shapes import GPUS, MODELS, kv_bytes, weight_bytes
+from evaluators.calibration.shapes import (
+    GPUS,
+    MODELS,
+    Experts,
+    Latent,
+    ModelShape,
+    kv_bytes,
+    weight_bytes,
+)
 from evaluators.calibration.step_time import Batch, StepTime
 
 VERSION = 2
@@ -31,7 +39,8 @@ def parsed(name: str, text: str) -> Calibration:
     Raises ``ValueError`` or ``TypeError`` for another version, unknown or missing keys,
     what cannot be, unknown copy curves, and a step faster than the data sheet allows.
     """
-    keys = {field.name for field in fields(Calibration)} - {"name"} | {"version"}
+    keys = {field.name for field in fields(Calibration)} - {"name", "shape"}
+    keys |= {"version", "model"}
     found = checked_keys(json.loads(text), keys, "the file")
     if found["version"] != VERSION:
         raise ValueError(f"version is {found['version']!r}; expected {VERSION}")
@@ -43,7 +52,7 @@ def parsed(name: str, text: str) -> Calibration:
         name=name,
         **{key: _text(found[key], key) for key in ("dtype", "engine", "status")},
         kv_source=_kv_source(found["kv_source"]),
-        model=one_of(found["model"], MODELS, "model"),
+        shape=_shape(found["model"], str(found["dtype"])),
         gpu=one_of(found["gpu"], GPUS, "gpu"),
         tp=whole(found["tp"], "tp"),
         provenance=_provenance(found["provenance"]),
@@ -68,6 +77,33 @@ def as_text(content: dict[str, Any]) -> str:
     body = "{\n" + ",\n".join(lines) + "\n  }"
     before, after = head.split('"step_time": null')
     return before + '"step_time": ' + body + after + "\n"
+
+
+def named(shape: ModelShape) -> str | dict[str, Any]:
+    """A model in a file: its name, or all its sizes where we have none of that name.
+
+    What a cached number takes is said by the file's dtype.
+    """
+    known = MODELS.get(shape.name)
+    is_known = known is not None and replace(shape, kv_bytes=known.kv_bytes) == known
+    return shape.name if is_known else asdict(shape)
+
+
+def _shape(data: object, dtype: str) -> ModelShape:
+    if isinstance(data, str):
+        known = MODELS[one_of(data, MODELS, "model")]
+        return replace(known, kv_bytes=kv_bytes(dtype))
+    keys = {field.name for field in fields(ModelShape)}
+    found = checked_keys(data, keys, "model")
+    for key, value in found.items():
+        if key not in {"name", "experts", "latent"}:
+            whole(value, f"model {key}")
+    experts, latent = found.pop("experts"), found.pop("latent")
+    return ModelShape(
+        **found,
+        experts=None if experts is None else Experts(*experts),
+        latent=None if latent is None else Latent(*latent),
+    )
 
 
 def _provenance(data: object) -> Provenance:
@@ -189,10 +225,8 @@ def _check_floor(made: Calibration) -> None:
 
 def floor_of(made: Calibration) -> StepTime:
     """The least that a step can take: the roofline of its model, GPU and dtype."""
-    model = MODELS[made.model]
-    if model.kv_bytes == 2:
-        model = replace(model, kv_bytes=kv_bytes(made.dtype))
-    model = replace(model, weight_bytes=weight_bytes(made.dtype))
+    width, cached = weight_bytes(made.dtype), kv_bytes(made.dtype)
+    model = replace(made.shape, weight_bytes=width, kv_bytes=cached)
     return roofline(model, GPUS[made.gpu], made.tp)
 
 

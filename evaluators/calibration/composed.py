@@ -5,7 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from evaluators.calibration.calibration_file import BLOCK_TOKENS, VERSION, step_time
+from evaluators.calibration.calibration_file import (
+    BLOCK_TOKENS,
+    VERSION,
+    named,
+    step_time,
+)
 from evaluators.calibration.compose import VLLM_GRAPHS, KernelSums
 from evaluators.calibration.fit import Limits, Sums, fit, rounded
 from evaluators.calibration.kv_memory import KvMemory, kv_memory
@@ -109,7 +114,7 @@ def summed(
     unseen = step_time(fit(blind, limits))
     content = {
         "version": VERSION,
-        "model": outline.model.name,
+        "model": named(outline.model),
         "gpu": outline.gpu.name,
         "dtype": outline.dtype,
         "tp": outline.tp,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from evaluators.calibration.shapes import ModelShape
 from evaluators.calibration.step_time import StepTime
 
 Status = Literal[
@@ -65,7 +66,7 @@ class Calibration:
     """
 
     name: str
-    model: str
+    shape: ModelShape
     gpu: str
     dtype: str
     tp: int
@@ -81,3 +82,8 @@ class Calibration:
     host: Host | None = None
     links: dict[str, str] = field(default_factory=dict)
     noise: Noise | None = None
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.shape.name

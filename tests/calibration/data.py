@@ -1,9 +1,18 @@
 """Where tests find public measurements that are no part of the repository."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from evaluators.calibration.calibration import load
+
+
+@cache
+def calibration(name):
+    """The shipped calibration, loaded once: its roofline takes a moment."""
+    return load(name)
 
 
 def data_folder(needed: str) -> Path:

@@ -13,6 +13,7 @@ from evaluators.calibration.calibration_file import expanded, floor_of
 from evaluators.calibration.roofline import roofline
 from evaluators.calibration.shapes import GPUS, MODELS
 from evaluators.calibration.step_time import Batch, StepTime, steps_to_edge
+from tests.calibration.data import calibration as shipped_one
 
 H100 = load("llama31_8b_h100")
 
@@ -51,7 +52,7 @@ PIECEWISE = StepTime(
 
 def test_every_shipped_calibration_loads_and_says_where_it_comes_from():
     for name in names():
-        calibration = load(name)
+        calibration = shipped_one(name)
         assert calibration.provenance.who and calibration.assumptions
         assert calibration.kv_source.startswith(("measured: ", "derived: "))
         assert calibration.error.regimes or "none" in calibration.error.reference
@@ -60,7 +61,7 @@ def test_every_shipped_calibration_loads_and_says_where_it_comes_from():
 
 def test_durations_of_every_shipped_calibration_are_whole_picoseconds():
     for name in names():
-        times = load(name).step_time
+        times = shipped_one(name).step_time
         durations = [
             times.duration_ps(b) for b in (decode(3, 700), prefill(100, 7, 2, 9))
         ]
@@ -151,7 +152,7 @@ def test_no_shipped_step_is_faster_than_its_gpu_allows():
     batches += [
         prefill(k, 0, n, 500) for k in (1, 100, 1000, 4000) for n in (0, 1, 200)
     ]
-    for calibration in map(load, names()):
+    for calibration in map(shipped_one, names()):
         floor = floor_of(calibration)
         for batch in batches:
             own = calibration.step_time.duration_ps(batch)

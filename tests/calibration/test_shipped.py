@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluators.calibration.calibration import load, names
+from evaluators.calibration.calibration import names
 from evaluators.calibration.importers import aic
 from evaluators.calibration.shipped import RECIPES, text
+from tests.calibration.data import calibration as shipped_one
 from tests.calibration.data import data_folder
 
 KERNELS = sorted(name for name, recipe in RECIPES.items() if recipe.source == "aic")
@@ -42,7 +43,7 @@ def test_shipped_files_are_what_the_pinned_package_gives(name, shipped_text):
 
 @pytest.mark.parametrize("name", sorted(names()))
 def test_a_composed_fit_errs_by_5_percent_at_most_in_the_median_of_dense_models(name):
-    calibration = load(name)
+    calibration = shipped_one(name)
     if calibration.status != "fitted from kernel tables":
         pytest.skip("not composed of kernels")
     regimes = dict(calibration.error.regimes)

@@ -15,12 +15,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluators.calibration import held_out
 from evaluators.calibration.composed import Composed, Wanted, composed
+from evaluators.calibration.config_json import model_shape
 from evaluators.calibration.curves import Columns, take
+from evaluators.calibration.held_out import ShapeError
 from evaluators.calibration.importers.asked import Asked
 from evaluators.calibration.op_tables import OpTables, op_tables
 from evaluators.calibration.records import Provenance
-from evaluators.calibration.shapes import GPUS, known_model, kv_bytes
+from evaluators.calibration.shapes import GPUS, kv_bytes
 
 PACKAGE = "aiconfigurator-core"
 VERSION = "0.12.0"
@@ -76,9 +79,14 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
     dtype = asked.weights
     if dtype.startswith("fp8"):
         dtype = f"fp8 weights, KV {asked.cached}"
-    model = replace(known_model(asked.model), kv_bytes=kv_bytes(dtype))
+    model = replace(model_shape(asked.model), kv_bytes=kv_bytes(dtype))
     wanted = Wanted(model, asked.tp, dtype, f"vllm {system.vllm}")
     return composed(tables, wanted, Provenance(source(asked.gpu), system.device))
+
+
+def shape_errors(folder: Path | None, asked: Asked) -> list[ShapeError]:
+    """How well the tables predict shapes left out of them."""
+    return held_out.shape_errors(read(folder, asked.gpu, asked.weights, asked.cached))
 
 
 @lru_cache(maxsize=2)

@@ -17,6 +17,7 @@ import numpy as np
 from evaluators.calibration.calibration_file import step_time
 from evaluators.calibration.compose import KernelSums
 from evaluators.calibration.composed import Composed, Outline, errors, summed
+from evaluators.calibration.config_json import model_shape
 from evaluators.calibration.curves import Bools, Floats
 from evaluators.calibration.fit import least_squares
 from evaluators.calibration.importers import aic
@@ -24,7 +25,7 @@ from evaluators.calibration.importers.asked import Asked
 from evaluators.calibration.op_tables import OpTables
 from evaluators.calibration.records import Provenance
 from evaluators.calibration.samples import Samples, steps
-from evaluators.calibration.shapes import GPUS, known_model
+from evaluators.calibration.shapes import GPUS
 
 FOLDER = "gpu"
 FILE = "e2e/bsc_vllm_h100_step_times.csv.gz"
@@ -114,7 +115,7 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
         raise ValueError(f"no steps of {asked.model!r}; there are {sorted(NAMES)}")
     refitted = refit(folder, asked.model)
     outline = Outline(
-        known_model(asked.model),
+        model_shape(asked.model),
         GPUS[GPU],
         1,
         "bfloat16",
@@ -143,14 +144,14 @@ def refit(folder: Path, model: str) -> Refitted:
     if model == REFERENCE_MODEL:
         found = reference
     else:
-        own = replace(reference, kernels=KernelSums(tables, known_model(model), 1))
+        own = replace(reference, kernels=KernelSums(tables, model_shape(model), 1))
         found = replace(own, sequence_s=_sequence_s(own, read(folder, model, "output")))
     return replace(found, prefill_token_s=_prefill_token_s(folder, reference))
 
 
 def _decoding(folder: Path, model: str, tables: OpTables) -> Refitted:
     """What a step, a KV byte and a sequence take, least in relative error."""
-    sums = Refitted(KernelSums(tables, known_model(model), 1))
+    sums = Refitted(KernelSums(tables, model_shape(model), 1))
     rows = _chosen(read(folder, model, "output"), model, is_fitted=True)
     kv_bytes = rows.batch * _context(rows) * sums.kernels.model.kv_token_bytes
     columns = np.stack([np.ones(len(kv_bytes)), kv_bytes, rows.batch], 1)

@@ -16,12 +16,13 @@ import numpy as np
 from evaluators.calibration.calibration_file import BLOCK_TOKENS, step_time
 from evaluators.calibration.compose import VLLM_GRAPHS
 from evaluators.calibration.composed import Composed, Outline, errors, summed
+from evaluators.calibration.config_json import model_shape
 from evaluators.calibration.curves import Columns, Curve, Floats, curve, sheet
 from evaluators.calibration.importers.asked import Asked
 from evaluators.calibration.layer_sums import LayerSums
 from evaluators.calibration.records import Provenance
 from evaluators.calibration.samples import Samples, steps
-from evaluators.calibration.shapes import GPUS, ModelShape, known_model
+from evaluators.calibration.shapes import GPUS, ModelShape
 
 FOLDER = "gpu/llmservingsim/perf"
 US = 1e-6
@@ -92,7 +93,7 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
         raise ValueError("LLMServingSim's profiles need a folder: say folder=...")
     if asked.gpu not in GPU_NAMES:
         raise ValueError(f"no profile of {asked.gpu!r}; there are {sorted(GPU_NAMES)}")
-    model, gpu = known_model(asked.model), GPUS[GPU_NAMES[asked.gpu]]
+    model, gpu = model_shape(asked.model), GPUS[GPU_NAMES[asked.gpu]]
     profile = read(folder, asked)
     sums = layer_sums(profile, model, asked)
     provenance = Provenance(
@@ -158,7 +159,7 @@ def read(folder: Path, asked: Asked) -> Profile:
         )
     base = folder / asked.gpu / MODEL_FOLDERS[asked.model] / "bf16"
     tables = base / f"tp{asked.tp}"
-    has_experts = known_model(asked.model).experts is not None
+    has_experts = model_shape(asked.model).experts is not None
     return Profile(
         dense=_table(tables, "dense", ("layer", "tokens")),
         rows=_table(tables, "per_sequence", ("layer", "sequences")),
