@@ -184,6 +184,15 @@ def exact(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().to("cpu", torch.float64)
 
 
+def device_errors() -> tuple[type[Exception], ...]:
+    """What torch and Triton raise for what a device refuses, as too little memory."""
+    if not has_triton():
+        return (RuntimeError,)
+    from triton.errors import TritonError  # noqa: PLC0415 (optional)
+
+    return RuntimeError, TritonError
+
+
 @functools.cache
 def has_triton() -> bool:
     """Whether Triton's kernels are used: it is installed, and nobody said no."""

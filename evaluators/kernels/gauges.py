@@ -33,14 +33,17 @@ def watched(path: Path, *, is_gpu: bool) -> Iterator[None]:
     query = f"--query-gpu={','.join(FIELDS)}"
     words = [program, "-i", "0", query, "--format=csv,noheader,nounits"]
     with path.open("ab") as file:
+        subprocess.run(words, stdout=file, stderr=subprocess.DEVNULL, check=False)
         reader = subprocess.Popen(
             [*words, "-lms", str(PERIOD_MS)], stdout=file, stderr=subprocess.DEVNULL
         )
         try:
             yield
         finally:
+            # What the reader still holds back is lost, so the last reading is its own.
             reader.terminate()
             reader.wait()
+            subprocess.run(words, stdout=file, stderr=subprocess.DEVNULL, check=False)
 
 
 def driver() -> str | None:

@@ -132,7 +132,7 @@ def cuda(model: ModelShape) -> Grid:
             262144,
         ),
         kv_tokens=524288,
-        largest_copy=1 << 30,
+        largest_copy=1 << 28,
         experts=((4096, 14336, 2, 8), (2048, 768, 8, 128)),
         ceiling=8192,
     )

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from evaluators.calibration.config_json import model_shape
 from evaluators.calibration.curves import Columns, Curve, Floats, Sheet, curve, sheet
-from evaluators.calibration.shapes import MODELS, ModelShape, known_model
+from evaluators.calibration.shapes import MODELS, ModelShape
 from evaluators.calibration.step_time import Batch
 from evaluators.kernels import provenance
 from evaluators.kernels.table import read_table
@@ -82,7 +83,7 @@ class KernelTimes:
 def kernel_times(folder: Path) -> KernelTimes:
     """Curves of the folder's tables; ``ValueError`` when one is missing."""
     tables = {name: _table(folder, name) for name in NEEDED[1:]}
-    shape = known_model(provenance.read(folder).model)
+    shape = model_shape(provenance.read(folder).model)
     own = {"heads": shape.heads, "kv_heads": shape.kv_heads, "head_dim": shape.head_dim}
     prefill = _where(tables["prefill_attention"], batch=1, **own)
     prefixes = np.unique(prefill["prefix"])
@@ -144,7 +145,11 @@ def lines(folder: Path) -> list[str]:
         "predicted by kernels", "steps", "mean", "median", "worst"
     )
     shown = [head]
-    for mode, found in regimes(folder).items():
+    try:
+        by_mode = regimes(folder)
+    except ValueError as error:  # a table that was cut short lacks a size
+        return [f"no predicted steps: {error}"]
+    for mode, found in by_mode.items():
         shown += [
             f"{mode + ': ' + each.name:<32} {each.steps:>5} {each.mean:>7.1%} "
             f"{each.median:>7.1%} {each.worst:>7.1%}"

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import torch
 
-from evaluators.calibration.shapes import ModelShape, known_model
+from evaluators.calibration.config_json import model_shape
+from evaluators.calibration.shapes import ModelShape
 from evaluators.kernels import provenance
 from evaluators.kernels.bench import Bench, Effort, Kind, bench
 from evaluators.kernels.model import build, step, weight_bytes
@@ -30,7 +31,7 @@ class Timed(NamedTuple):
 
 def check(kind: Kind, model: str) -> None:
     """Raise ``ValueError`` now for what a replay of this model would stop at later."""
-    shape = known_model(model)
+    shape = model_shape(model)
     if shape.experts is not None or shape.latent is not None:
         raise ValueError(f"kernel_replay runs dense models; {model} is none")
     if kind == "cuda" and not torch.cuda.is_available():
@@ -43,7 +44,7 @@ def timed(kind: Kind, model: str, steps: Sequence[StepShape], seed: int) -> Time
     The model's layer is held against float64 first. Raises ``ValueError`` when it
     errs, or when the steps do not fit into the memory.
     """
-    made, shape = bench(kind, EFFORTS[kind], seed=seed), known_model(model)
+    made, shape = bench(kind, EFFORTS[kind], seed=seed), model_shape(model)
     needed = max([CHECKED.kv_tokens, *(each.kv_tokens for each in steps)]) // 16
     _check_memory(made, shape, needed)
     decoder = build(made, shape, shape.layers, needed)

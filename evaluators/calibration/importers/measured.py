@@ -15,12 +15,13 @@ import numpy as np
 
 from evaluators.calibration.calibration_file import BLOCK_TOKENS, VERSION, step_time
 from evaluators.calibration.composed import Composed, Wanted, composed, errors
+from evaluators.calibration.config_json import model_shape
 from evaluators.calibration.fit import rounded
 from evaluators.calibration.importers.asked import Asked
 from evaluators.calibration.op_tables import OpTables, op_tables
 from evaluators.calibration.records import Provenance
 from evaluators.calibration.samples import Samples
-from evaluators.calibration.shapes import CPUS, GPUS, known_model
+from evaluators.calibration.shapes import CPUS, GPUS
 from evaluators.calibration.step_time import Batch, StepTime
 from evaluators.calibration.steps_fit import fit_samples
 from evaluators.kernels import provenance
@@ -156,7 +157,7 @@ def _summed(folder: Path, who: provenance.Provenance, asked: Asked) -> Composed:
     """Of kernels; where whole steps were measured, too, the error is against these."""
     tables = read(folder, asked.gpu, who.dtype)
     engine = f"torch {who.torch}, our kernels, CUDA graphs of every batch"
-    wanted = Wanted(known_model(asked.model), asked.tp, who.dtype, engine, graphs=())
+    wanted = Wanted(model_shape(asked.model), asked.tp, who.dtype, engine, graphs=())
     made = composed(tables, wanted, _provenance(who))
     if asked.tp != 1 or not _has_rows(folder / "steps.csv"):
         return made
