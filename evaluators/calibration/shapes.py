@@ -215,3 +215,10 @@ GPUS = CPUS | {
         GpuSheet("rtx-4090-24g", 181e12, 1.008e12, 24 * 2**30, 330.3e12),
     )
 }
+
+
+def known_model(name: str) -> ModelShape:
+    """The shape of that name; raises ``ValueError`` listing those there are."""
+    if name not in MODELS:
+        raise ValueError(f"no sizes of model {name!r}; there are {', '.join(MODELS)}")
+    return MODELS[name]
