@@ -61,10 +61,15 @@ _STEPS = {
     "llama31_8b_h100_bsc": Asked("h100", "llama-3.1-8b"),
     "qwen25_7b_h100_bsc": Asked("h100", "qwen2.5-7b"),
 }
+_BATCHES = {
+    f"llama2_70b_tp4_{gpu}_splitwise": Asked(f"{gpu}-80gb", "llama-2-70b", 4)
+    for gpu in ("a100", "h100")
+}
 RECIPES = {
     **{name: Recipe("aic", asked) for name, asked in _KERNELS.items()},
     **{name: Recipe("llmservingsim", asked) for name, asked in _PROFILES.items()},
     **{name: Recipe("bsc", asked) for name, asked in _STEPS.items()},
+    **{name: Recipe("splitwise", asked) for name, asked in _BATCHES.items()},
     **{name: Recipe("distserve", asked) for name, asked in _COEFFICIENTS.items()},
 }
 
