@@ -14,6 +14,7 @@ from tests.differential.vllm_side.job import Job, to_json
 from tests.sim.cached import Case, Driver, drawn, plain_memory
 
 pytestmark = [pytest.mark.slow, needs_vllm]
+DRIVER = "tests.differential.vllm_side.pool_driver"
 
 SEEDS = range(1000)
 
@@ -99,7 +100,7 @@ def cases() -> list[Case]:
 @pytest.fixture(scope="module")
 def theirs(cases, tmp_path_factory) -> list[list[dict]]:
     folder = tmp_path_factory.mktemp("pool")
-    said = answers("pool_driver", map(message, cases), folder)
+    said = answers(DRIVER, map(message, cases), folder)
     return [[one | {"evicted": len(one["evicted"])} for one in shown] for shown in said]
 
 

@@ -28,6 +28,7 @@ from tests.differential.vllm_python import answers, needs_vllm
 from tests.differential.vllm_side.job import Job, to_json
 
 pytestmark = [pytest.mark.slow, needs_vllm]
+DRIVER = "tests.differential.vllm_side.driver"
 
 MEMORY = {"plenty": 400, "tight": TIGHT}
 SEEDS = (1, 2, 3)
@@ -93,7 +94,7 @@ def theirs(tmp_path_factory) -> dict[Case, Steps]:
         for case in CASES
     )
     folder = tmp_path_factory.mktemp("vllm")
-    return dict(zip(CASES, answers("driver", map(to_json, jobs), folder), strict=True))
+    return dict(zip(CASES, answers(DRIVER, map(to_json, jobs), folder), strict=True))
 
 
 def agrees(run: Run, steps: Steps) -> None:

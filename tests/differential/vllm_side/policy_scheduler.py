@@ -100,6 +100,7 @@ class Obedient(Scheduler):
         grants = self.granted.popleft()
         ran = [self.requests[str(grant.row)] for grant in grants]
         outputs = super().update_from_output(scheduler_output, model_runner_output)
+        self.step_ended()
         for request, grant in zip(ran, grants, strict=True):
             self.adviser.ran(
                 grant,
@@ -108,6 +109,9 @@ class Obedient(Scheduler):
                 finished=request.is_finished(),
             )
         return outputs
+
+    def step_ended(self) -> None:
+        """VLLM has taken the tokens of a step; a real engine looks at its clock."""
 
     def _free_request_blocks(self, request: Request) -> None:
         self.blocks.leaving = row_of(request)
