@@ -10,6 +10,7 @@ import gzip
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,14 @@ ASSUMPTIONS = (
     "Mixed steps and chunks were not measured: they take the sum of their parts.",
     "Contexts are equal within a batch.",
 )
+REFERENCE = (
+    f"measured batches of {HELD_OUT_BATCHES} requests, which the fit that is judged "
+    "did not see (median, 90th percentile)"
+)
+NOISE_SOURCE = (
+    "standard deviation of a decoding step's repeats over their mean, the median over "
+    "points"
+)
 Points = Mapping[tuple[float, ...], list[tuple[float, float]]]
 
 
@@ -55,9 +64,18 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
         f"{name}, other batches": s.only(_is_held(s)) for name, s in samples.items()
     }
     blind = step_time(fit_samples(seen))
+    told = {name: errors(s, blind) for name, s in unseen.items()}
+    times = fit_samples(_joined(list(samples.values())))
+    content = {**_described(points, asked), "step_time": times}
+    content["error"] = {"regimes": told, "reference": REFERENCE}
+    return Composed(content, unseen)
+
+
+def _described(points: Points, asked: Asked) -> dict[str, Any]:
+    """All of the file but its times; the error is filled in."""
     gpu, model = GPUS[GPU_NAMES[asked.gpu]], known_model(asked.model)
     memory = kv_memory(model, gpu, asked.tp, 2)
-    content = {
+    return {
         "version": VERSION,
         "model": model.name,
         "gpu": gpu.name,
@@ -67,24 +85,15 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
         "provenance": asdict(_provenance(asked)),
         "status": "fitted from measured steps",
         "assumptions": list(ASSUMPTIONS),
-        "error": {
-            "regimes": {name: errors(s, blind) for name, s in unseen.items()},
-            "reference": f"measured batches of {HELD_OUT_BATCHES} requests, which the "
-            "fit that is judged did not see (median, 90th percentile)",
-        },
+        "error": None,
         "kv_blocks": memory.blocks,
         "block_tokens": BLOCK_TOKENS,
         "kv_source": memory.source,
         "host": None,
         "links": {},
-        "noise": {
-            "relative": rounded([noise(points)])[0],
-            "source": "standard deviation of a decoding step's repeats over their "
-            "mean, the median over points",
-        },
-        "step_time": fit_samples(_joined(list(samples.values()))),
+        "noise": {"relative": rounded([noise(points)])[0], "source": NOISE_SOURCE},
+        "step_time": None,
     }
-    return Composed(content, unseen)
 
 
 def read(folder: Path, asked: Asked) -> Points:
