@@ -176,7 +176,11 @@ def model_key(path: str) -> str:
     return name.replace("llama3.1", "llama-3.1").replace("llama-3-1", "llama-3.1")
 
 
-_GPUS = ("gh200", "gb200", "gb300", "h100", "h200", "a100", "b200", "b300", "l40s")
+KNOWN_GPUS = (
+    *("gh200", "gb200", "gb300", "h100", "h200", "a100", "b200", "b300", "l40s"),
+    *("rtxpro6000", "rtx4090", "a30", "a40"),
+)
+"""Names as ``gpu_key`` makes them; the longer ones come before those they hold."""
 
 
 def gpu_key(name: str) -> str:
@@ -185,11 +189,5 @@ def gpu_key(name: str) -> str:
     What is not known keeps its own name, in small letters and hyphens.
     """
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    for key in _GPUS:
-        if key in plain:
-            return key
     joined = plain.replace("-", "")
-    for key in ("rtxpro6000", "rtx4090", "a30", "a40"):
-        if key in joined:
-            return key
-    return plain
+    return next((key for key in KNOWN_GPUS if key in joined), plain)

@@ -7,9 +7,8 @@ from typing import NamedTuple
 from evaluators.serving_runs.comparison import Point
 from evaluators.serving_runs.noise import IDLE_KNOBS, floor
 
-OPEN = ("e2e_mean", "tpot_mean", "ttft_mean")
-CLOSED = ("tpot_p50", "ttft_p50")
-"""What is ranked, by kind of load."""
+RANKED = ("e2e_mean", "tpot_mean", "ttft_mean")
+"""What is ranked."""
 
 
 class Pair(NamedTuple):
@@ -106,7 +105,7 @@ def _pairs_of(
     differing = [k for k in own.keys() | its.keys() if own.get(k) != its.get(k)]
     if len(differing) != 1 or differing[0] in IDLE_KNOBS:
         return
-    for metric in OPEN if one.run.concurrency is None else CLOSED:
+    for metric in RANKED:
         if not (_counts(one, metric) and _counts(other, metric)):
             continue
         measured = other.stage.measured[metric] / one.stage.measured[metric]

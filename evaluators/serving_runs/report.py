@@ -9,7 +9,7 @@ from evaluators.serving_runs.measured import LeftOut
 from evaluators.serving_runs.ranking import Pair, order
 from evaluators.serving_runs.ranking_report import by_knob, rankings_text
 from evaluators.serving_runs.tables import table
-from evaluators.serving_runs.targets import Verdict
+from evaluators.serving_runs.targets import Verdict, is_asked
 from evaluators.serving_runs.targets_report import SHOWN, faults_text, targets_text
 
 
@@ -40,7 +40,9 @@ def markdown(found: Findings) -> str:
 
 def summary(found: Findings) -> dict[str, object]:
     """The numbers of the report, ready for JSON."""
-    ranked = {knob: order(pairs) for knob, pairs in by_knob(found.pairs).items()}
+    asked = [pair for pair in found.pairs if is_asked(pair.first)]
+    ranked = {knob: order(pairs) for knob, pairs in by_knob(asked).items()}
+    ranked["all"] = order(asked)
     return {
         "points": len(found.comparison.points),
         "host_s": found.comparison.host.seconds,

@@ -7,15 +7,7 @@ from evaluators.serving_runs.comparison import Point
 from evaluators.serving_runs.tables import table
 from evaluators.serving_runs.targets import WITHIN, Verdict, gated
 
-SHOWN = (
-    "e2e_mean",
-    "tpot_mean",
-    "tpot_p50",
-    "ttft_mean",
-    "ttft_p50",
-    "ttft_p90",
-    "ttft_p99",
-)
+SHOWN = ("e2e_mean", "tpot_mean", "ttft_mean", "ttft_p50", "ttft_p90", "ttft_p99")
 
 
 def targets_text(verdicts: Sequence[Verdict]) -> str:
@@ -57,8 +49,7 @@ def faults_text(verdicts: Sequence[Verdict], all_points: Sequence[Point]) -> str
         if verdict.is_met:
             continue
         points = gated(all_points, verdict.target)
-        named = [m for m in ("tpot_mean", "tpot_p50") if points[0].error(m) is not None]
-        blame = blamed(points, named[0]) if named else None
+        blame = blamed(points, "tpot_mean")
         if blame is None:
             continue
         scales = [

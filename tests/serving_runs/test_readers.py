@@ -152,7 +152,7 @@ def test_closed_loops_are_read_and_every_row_left_out_says_why(tmp_path):
     assert named.trace.prompt_tokens.min() >= 819
     assert set(equal.trace.prompt_tokens.tolist()) == {1024}
     assert equal.stages[0].first == 4
-    assert equal.stages[0].measured == {"ttft_p50": 0.1, "tpot_p50": 0.02}
+    assert equal.stages[0].measured == {"ttft_mean": 0.1, "tpot_mean": 0.02}
     assert [each.name for each in found.left_out] == ["old", "other", "apart", "empty"]
     assert all(each.why for each in found.left_out)
 

@@ -17,7 +17,7 @@ What these files do not say, and what was found out about them:
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ import numpy as np
 
 from evaluators.serving_runs.host import FITTED_ON
 from evaluators.serving_runs.measured import (
+    KNOWN_GPUS,
     Found,
     Limits,
     MeasuredRun,
@@ -162,7 +163,7 @@ def _run(
         name=name,
         source=path.name,
         model=key,
-        gpu=gpu_key(str(config.get("hardware") or path.name.split("_vllm")[0])),
+        gpu=_gpu(config, path),
         tp=int(config.get("tensor_parallelism") or 1),
         bits=16,
         kv_bits=16,
@@ -182,6 +183,13 @@ def _run(
         part="fit" if name in FITTED_ON else "test",
         remarks=(what.remark,),
     )
+
+
+def _gpu(config: Mapping[str, Any], path: Path) -> str:
+    """As written down, or else in the file's name; these runs were all made on H100."""
+    told = gpu_key(str(config.get("hardware") or config.get("gpu") or ""))
+    named = gpu_key(path.name)
+    return told or (named if named in KNOWN_GPUS else "h100")
 
 
 def profile_name(experiment: str, told: Record) -> str:
