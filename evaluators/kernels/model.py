@@ -152,5 +152,6 @@ def _attend(model: Model, plan: Plan, number: int, qkv: torch.Tensor) -> torch.T
         outs.append(plan.attend(query[first:last], *own))
         n_rows = last
     if plan.decode is not None:
-        outs.append(plan.decode(query[n_rows:].contiguous(), keys, values))
-    return torch.cat(outs).reshape(len(qkv), heads * dim)
+        outs.append(plan.decode(query[n_rows:], keys, values))
+    whole = outs[0] if len(outs) == 1 else torch.cat(outs)
+    return whole.reshape(len(qkv), heads * dim)

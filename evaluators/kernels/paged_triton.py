@@ -54,6 +54,7 @@ def _slice(  # noqa: PLR0913 (a kernel's arguments are flat)
     tops,
     sums,
     scale,
+    query_stride,
     table_stride,
     kv_heads: tl.constexpr,
     group: tl.constexpr,
@@ -67,7 +68,8 @@ def _slice(  # noqa: PLR0913 (a kernel's arguments are flat)
     stop = tl.minimum(length, (part + 1) * span)
     r, d = tl.arange(0, rows), tl.arange(0, dim)
     at_head = (request * kv_heads + head) * group + r
-    q = _rows(query, at_head * dim, d, r < group)
+    asked = request.to(tl.int64) * query_stride + (head * group + r) * dim
+    q = _rows(query, asked, d, r < group)
     top = tl.full([rows], -1.0e30, tl.float32)
     total, out = tl.zeros([rows], tl.float32), tl.zeros([rows, dim], tl.float32)
     for first in range(part * span, stop, _BLOCK):
@@ -125,7 +127,7 @@ def plan(at: Pages, heads: int, kv_heads: int, units: int | None = None) -> Deco
         _check(query, key, value, (requests, heads, dim), (kv_heads, dim))
         if dim not in partials:
             partials[dim] = torch.empty((requests * heads, n_slices, dim), **where)
-        output = torch.empty_like(query)
+        output = torch.empty(query.shape, device=query.device, dtype=query.dtype)
         _launch(at, (query, key, value), (partials[dim], tops, sums), output)
         return output
 
@@ -143,7 +145,7 @@ def _launch(
     n_slices, group = buffers[1].shape[1], heads // kv_heads
     _slice[(requests, kv_heads, n_slices)](
         *(*inputs, at.table, at.lengths, *buffers),
-        *(dim**-0.5, at.table.stride(0)),
+        *(dim**-0.5, inputs[0].stride(0), at.table.stride(0)),
         kv_heads=kv_heads,
         group=group,
         dim=dim,
@@ -182,8 +184,11 @@ def _check(
     heads: tuple[int, int],
 ) -> None:
     """Raise ``ValueError`` for what the kernels would read or write beyond."""
-    if tuple(query.shape) != shape or not query.is_contiguous():
-        raise ValueError(f"query is {tuple(query.shape)}; expected whole {shape}")
+    if tuple(query.shape) != shape or query.stride()[1:] != (shape[2], 1):
+        raise ValueError(
+            f"query is {tuple(query.shape)} with strides {query.stride()}; expected "
+            f"{shape} with whole rows"
+        )
     for name, cache in (("key", key), ("value", value)):
         if tuple(cache.shape[1:]) != (PAGE_TOKENS, *heads) or not cache.is_contiguous():
             raise ValueError(

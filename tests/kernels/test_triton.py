@@ -26,7 +26,7 @@ for contexts, heads, kv_heads, dim, units in cases:
     at = paged.pages(b, contexts, first=3, is_scattered=True)
     size = (paged.n_pages(contexts) + 3, 16, kv_heads, dim)
     key, value = b.random(*size), b.random(*size)
-    query = b.random(len(at.tokens), heads, dim)
+    query = b.random(len(at.tokens), heads + 3, dim)[:, 1 : 1 + heads]
     decode = paged_triton.plan(at, heads, kv_heads, units)
     assert _error(at, decode(query, key, value), query, key, value) < 1e-5, contexts
     at.table[0, 0] = 0
@@ -74,7 +74,7 @@ for group, dim, slices in ((4, 128, 16), (8, 128, 64), (1, 128, 1)):
     ptx = compiled(
         paged_triton._slice,
         dict(query=b, key=b, value=b, table="*i32", lengths="*i32", partial=f, tops=f,
-             sums=f, scale="fp32", table_stride=i),
+             sums=f, scale="fp32", query_stride=i, table_stride=i),
         dict(kv_heads=8, group=group, dim=dim, rows=16, slices=slices),
         num_warps=4, num_stages=3,
     )

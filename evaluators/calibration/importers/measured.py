@@ -183,7 +183,7 @@ def _provenance(who: provenance.Provenance) -> Provenance:
     if clocks is not None:
         shown = f"SM {clocks[0]:g} / {clocks[1]:g} / {clocks[2]:g} MHz, found, not set"
     return Provenance(
-        f"this project, python -m evaluators.kernels, commit {who.commit}",
+        f"this project, python -m evaluators.kernels, commit {who.commit or 'unknown'}",
         device=who.device,
         clocks=shown,
         driver=who.driver,
