@@ -10,6 +10,7 @@ from tests.error_rates import (
     Scores,
     false_vetoes,
     found,
+    found_worse,
     missed,
     null_claims,
     scored,
@@ -18,11 +19,15 @@ from tests.error_rates import (
 )
 
 QUICK = ("problem.n_requests=40", "problem.regimes=[1.2,1.8]")
-SEEDS_NEEDED = 6
+SIX = 6
+"""Seeds of the reporting half by default, of scheduling and eviction."""
+SEEDS_NEEDED = {"scheduling": 6, "eviction": 128, "load_balancing": 24}
 """Of the reporting half, to find a gain of 1 % four times in five."""
-CALLED_BETTER = {"scheduling": 0.05, "eviction": 0.15, "load_balancing": 0.1}
+SEEDS_DRAWN = {"scheduling": 40, "eviction": 160, "load_balancing": 48}
+"""To resample from: of eviction's, three in 160 decide."""
+CALLED_BETTER = {"scheduling": 0.05, "eviction": 0.12, "load_balancing": 0.06}
 """Most of equals on average: a policy whose rare losses are large looks better than it
-is on six seeds of a load."""
+is on seeds without any, and no interval of these seeds knows."""
 PAIRS = {
     "scheduling": ("fcfs", "aged_shortest_prompt"),
     "eviction": ("lru", "cost_per_age"),
@@ -47,6 +52,11 @@ def test_the_best_of_policies_that_are_worth_the_same_rarely_claims_a_gain(quick
     assert null_claims(equals, 2, 12) <= 0.05
 
 
+def test_a_true_loss_of_some_size_at_one_load_is_found(quick):
+    fcfs_first = Scores(quick.values[:, :, [-1, 0]], quick.regimes)
+    assert found_worse(fcfs_first, 6, 0.3, repetitions=50) >= 0.8
+
+
 def test_a_true_gain_of_some_size_is_found(quick):
     fcfs_first = Scores(quick.values[:, :, [-1, 0]], quick.regimes)
     assert found(fcfs_first, 6, 0.05, repetitions=50) >= 0.8
@@ -69,19 +79,20 @@ def test_a_null_campaign_of_fifty_variants_rarely_claims_a_gain(salted):
 @pytest.mark.parametrize("problem", PAIRS)
 def test_the_rates_of_a_problem(problem, tmp_path):
     sources = [seed(problem, name) for name in PAIRS[problem]]
-    scores = scored(problem, sources, 40, tmp_path)
+    scores = scored(problem, sources, SEEDS_DRAWN[problem], tmp_path)
     itself = self_wins(scores, 12)
-    veto, miss = (rate(scores, SEEDS_NEEDED) for rate in (false_vetoes, missed))
-    equal = found(scores, SEEDS_NEEDED, 0.0)
-    gains = {n: found(scores, n, 0.01) for n in (3, 4, SEEDS_NEEDED, 8, 12)}
+    veto, miss = (rate(scores, SIX) for rate in (false_vetoes, missed))
+    equal, loss = found(scores, SIX, 0.0), found_worse(scores, SIX, 0.04)
+    needed = SEEDS_NEEDED[problem]
+    gains = {n: found(scores, n, 0.01) for n in (4, SIX, 12, needed)}
     print(
         f"\n{problem}: better than itself {itself:.1%}, an equal called better "
-        f"{equal:.1%}, worse at a load {veto:.1%}, "
+        f"{equal:.1%}, worse at a load {veto:.1%}, a loss of 4 % at one {loss:.0%}, "
         f"interval misses {miss:.1%}, 1 % found with "
         + ", ".join(f"{n} seeds {share:.0%}" for n, share in gains.items())
     )
     assert itself <= 0.05
     assert equal <= CALLED_BETTER[problem]
     assert veto <= 0.05
-    assert miss <= 0.15
-    assert problem != "scheduling" or gains[SEEDS_NEEDED] >= 0.8
+    assert miss <= 0.08
+    assert gains[needed] >= 0.8

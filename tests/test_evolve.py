@@ -25,7 +25,7 @@ SMALL = (
     "problem.regimes=[0.8,1.2]",
     "problem.train_seeds=1",
     "problem.validation_seeds=4",
-    "budget.evaluations=16",
+    "budget.evaluations=10",
     "contenders=2",
     "tracking=off",
     "secret=kept",
@@ -121,16 +121,16 @@ def test_the_control_arm_had_as_many_evaluations(finished, place):
         records = [json.loads(line) for line in lines]
         return [r for r in records if r["record"] == "trial" and r["round"] > 0]
 
-    assert len(trials("journal.jsonl")) == 16
-    assert len(trials("control.jsonl")) == 16
+    assert len(trials("journal.jsonl")) == 10
+    assert len(trials("control.jsonl")) == 10
     verdict = json.loads(journal(place, "a").splitlines()[-1])["facts"]
-    assert (verdict["n_evolved"], verdict["n_tuned"]) == (16, 16)
+    assert (verdict["n_evolved"], verdict["n_tuned"]) == (10, 10)
 
 
 def test_killed_then_interrupted_it_resumes_to_the_same_journal(finished, place):
     code, _ = stop(signal.SIGKILL, 14, "b", cwd=place)
     assert code == -signal.SIGKILL
-    code, said = stop(signal.SIGINT, 30, "b", cwd=place)
+    code, said = stop(signal.SIGINT, 24, "b", cwd=place)
     assert code == 130
     assert "resuming run b after" in said
     assert "to go on: " in said
