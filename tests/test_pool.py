@@ -19,7 +19,7 @@ from tests.sandbox_problem import HONEST, exam
 from tests.test_sandbox import below, processes, wait_until
 
 PROBLEM = problems.load("scheduling")
-LIMITS = Limits(cpu_s=1, wall_s=5, memory_bytes=1 << 26)
+LIMITS = Limits(cpu_s=0.5, wall_s=60, memory_bytes=1 << 26)
 LONGEST = HONEST.replace("waiting.prompt_tokens", "-waiting.prompt_tokens")
 SLOW = hook("sum([1] * 200_000)", "return waiting.id")
 DRIVER = """

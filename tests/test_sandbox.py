@@ -39,7 +39,7 @@ from tests.attacks.resources import ENDS, FLOODS, HANGS
 from tests.attacks.table import ANSWER, OS, SPIN, hook
 from tests.sandbox_problem import FACTS, HONEST, PROBLEM, exam
 
-LIMITS = Limits(cpu_s=0.3, wall_s=6, memory_bytes=1 << 26)
+LIMITS = Limits(cpu_s=0.3, wall_s=60, memory_bytes=1 << 26)
 EXAM = exam()
 EVERY_HOOK = """
 import numpy as np

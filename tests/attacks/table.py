@@ -27,7 +27,7 @@ REFUSED = ("exception", "PermissionError")
 """Kind and text of a failure over a file."""
 
 
-LIMITS = Limits(cpu_s=1, wall_s=10, memory_bytes=1 << 26)
+LIMITS = Limits(cpu_s=1, wall_s=60, memory_bytes=1 << 26)
 HURRIED = replace(LIMITS, cpu_s=0.2)
 IMPATIENT = replace(LIMITS, wall_s=0.3)
 ALONE = ("process",)
