@@ -65,11 +65,13 @@ _BATCHES = {
     f"llama2_70b_tp4_{gpu}_splitwise": Asked(f"{gpu}-80gb", "llama-2-70b", 4)
     for gpu in ("a100", "h100")
 }
+_OPERATIONS = {"llama2_70b_tp2_a100_vidur": Asked("a100", "llama-2-70b", 2)}
 RECIPES = {
     **{name: Recipe("aic", asked) for name, asked in _KERNELS.items()},
     **{name: Recipe("llmservingsim", asked) for name, asked in _PROFILES.items()},
     **{name: Recipe("bsc", asked) for name, asked in _STEPS.items()},
     **{name: Recipe("splitwise", asked) for name, asked in _BATCHES.items()},
+    **{name: Recipe("vidur", asked) for name, asked in _OPERATIONS.items()},
     **{name: Recipe("distserve", asked) for name, asked in _COEFFICIENTS.items()},
 }
 

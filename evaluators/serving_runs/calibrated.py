@@ -8,7 +8,7 @@ from evaluators.calibration.calibration import Calibration, load, names
 from evaluators.serving_runs.compositions import Finding, composing, nothing
 from evaluators.serving_runs.measured import MeasuredRun, gpu_key, model_key
 
-OTHERS = ("distserve", "splitwise", "bsc")
+OTHERS = ("distserve", "splitwise", "bsc", "vidur")
 """Engines whose step times are not vLLM's of today."""
 
 
