@@ -109,7 +109,7 @@ def is_filtered(process):
     return "Seccomp:\t2" in Path(f"/proc/{process}/status").read_text()
 
 
-def wait_until(holds, timeout_s=2.0):
+def wait_until(holds, timeout_s=20.0):
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline, f"not within {timeout_s} s"

@@ -141,7 +141,7 @@ def test_a_hundred_kills_lose_nothing_and_leave_nothing(place, replies, orphans)
             assert all(after[j].startswith(before[j]) for j in JOURNALS)
             if before["journal.jsonl"] and said:
                 assert said.startswith(f"resuming run {name} after")
-            wait_until(lambda: not any(map(alive, below(os.getpid()) - orphans)), 30.0)
+            wait_until(lambda: not any(map(alive, below(os.getpid()) - orphans)))
             n_kills += was_killed
             n_left -= was_killed
             is_over = (folder / "summary.txt").exists()
