@@ -136,7 +136,7 @@ def _measure(
             continue
         try:
             found = measure(work.operation, bench, grid, point)
-        except device_errors() as error:
+        except (*device_errors(), ValueError) as error:
             # A device that is lost for good raises again here, and ends the run.
             bench.synchronize()
             refusals.append(name, point, f"{type(error).__name__}: {error}")

@@ -140,7 +140,11 @@ def regime(batch: Batch) -> str:
 def lines(folder: Path) -> list[str]:
     """The table of errors, or why there is none."""
     if not can_predict(folder):
-        return ["no predicted steps: they need the tables " + ", ".join(NEEDED)]
+        return [
+            "no predicted steps: they need the tables "
+            + ", ".join(NEEDED)
+            + " of a model that has a name"
+        ]
     head = "{:<32} {:>5} {:>7} {:>7} {:>7}".format(
         "predicted by kernels", "steps", "mean", "median", "worst"
     )
