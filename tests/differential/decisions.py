@@ -8,7 +8,7 @@ from evaluators.sim.cache.evict import Evictor
 from evaluators.sim.cache.owners import Owners
 from evaluators.sim.cache.plain import Block, PlainCache
 from evaluators.sim.cache.valued import memory
-from evaluators.sim.fast import FastEngine
+from evaluators.sim.engine import engine_for
 from evaluators.sim.hooks import Policy
 from evaluators.sim.plain.overlapped import OverlappedEngine
 from evaluators.sim.plain.stepwise import PlainEngine
@@ -21,13 +21,14 @@ FIELDS = (
     "ends_ps",
     "work",
     "preempted",
+    "preempted_ps",
     "admitted",
     "evicted",
     "finished",
 )
 """Of a step: when it is decided, begins and ends; (row, tokens) in running order; rows
-in the order of their preemption; (row, tokens found in memory) in the order of
-admission; contents evicted, in order; rows that finish at its end."""
+in the order of their preemption, and when; (row, tokens found in memory) in the order
+of admission; contents evicted, in order; rows that finish at its end."""
 
 Steps = list[dict[str, Any]]
 
@@ -73,6 +74,7 @@ class Watching:
         decisions = self.record.decisions[self._n_decisions :]
         self._n_decisions += len(decisions)
         admitted = {d.row for d in decisions if d.kind == "admit"}
+        preempted = [d for d in decisions if d.kind == "preempt"]
         evicted = self.watched.evicted if self.watched else []
         if self.watched:
             self.watched.evicted = []
@@ -80,7 +82,8 @@ class Watching:
             "at_ps": self.now_ps,
             "begins_ps": self.now_ps,
             "work": [[request.row, tokens] for request, tokens in work],
-            "preempted": [d.row for d in decisions if d.kind == "preempt"],
+            "preempted": [d.row for d in preempted],
+            "preempted_ps": [d.at_ps for d in preempted],
             "admitted": [[r.row, r.computed] for r, _ in work if r.row in admitted],
             "evicted": evicted,
         }
@@ -117,15 +120,23 @@ class WatchedOverlapped(Watching, OverlappedEngine):
         return ended
 
 
+class FoundEarly(WatchedOverlapped):
+    """Wrong: what a token fills is found when its step is decided, be it to come."""
+
+    def _filled(self, request, tokens: int) -> int:
+        return tokens
+
+
 def ours(
     scenario: Scenario,
     policy: object,
     eviction: object = None,
     cache: type[WatchedCache] = WatchedCache,
+    kind: type[Watching] | None = None,
 ) -> Steps:
     """Decisions of our plain engine."""
-    late = scenario.deployment.async_scheduling
-    kind = WatchedOverlapped if late else Watched
+    ahead = scenario.deployment.async_scheduling
+    kind = kind or (WatchedOverlapped if ahead else Watched)
     engine = kind(scenario, policy, eviction, cache)
     engine.serve(Arrivals(scenario))
     return engine.noted
@@ -134,7 +145,7 @@ def ours(
 def fast(scenario: Scenario, policy: object, eviction: object = None) -> Run:
     """What the fast engine made of it."""
     cache = memory(scenario, eviction) if scenario.deployment.prefix_caching else None
-    engine = FastEngine(scenario, Policy(policy), cache=cache)
+    engine = engine_for(scenario, Policy(policy), cache)
     engine.serve(Arrivals(scenario))
     return engine.result()
 
@@ -144,7 +155,8 @@ def happened(steps: Steps) -> tuple[list[Decision], dict[int, int], dict[int, in
     decisions, ends, found = [], {}, {}
     for step in steps:
         at_ps = step["at_ps"]
-        decisions += [Decision(at_ps, "preempt", row) for row in step["preempted"]]
+        preempted = zip(step["preempted_ps"], step["preempted"], strict=True)
+        decisions += [Decision(at, "preempt", row) for at, row in preempted]
         for row, tokens in step["admitted"]:
             decisions.append(Decision(at_ps, "admit", row))
             found[row] = found.get(row, 0) + tokens

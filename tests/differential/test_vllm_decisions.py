@@ -3,7 +3,9 @@
 Needs an environment of its own: see README.md in this folder.
 """
 
+from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -36,7 +38,10 @@ NO, BOTH = (False,), (False, True)
 
 
 class Case(NamedTuple):
-    """What is served; ``cache`` names who evicts, "" where nothing is kept."""
+    """What is served; ``cache`` names who evicts, "" where nothing is kept.
+
+    With ``ahead`` each step is decided when the one before begins.
+    """
 
     requests: str
     policy: str
@@ -44,7 +49,7 @@ class Case(NamedTuple):
     cache: str
     reserve: bool
     seed: int
-    late: bool = False
+    ahead: bool = False
 
     def __str__(self) -> str:
         return "-".join(map(str, self))
@@ -71,7 +76,7 @@ def served(case: Case, **changed: int):
         "kv_blocks": MEMORY[case.memory],
         "prefix_caching": bool(case.cache),
         "reserve_full_prompt": case.reserve,
-        "async_scheduling": case.late,
+        "async_scheduling": case.ahead,
     }
     return scenario(case.seed, case.requests, **(sizes | changed))
 
@@ -86,15 +91,18 @@ def policies(case: Case) -> tuple[object, object]:
     )
 
 
-@pytest.fixture(scope="module")
-def theirs(tmp_path_factory) -> dict[Case, Steps]:
+def decided(cases: Sequence[Case], folder: Path) -> dict[Case, Steps]:
     """vLLM's decisions in every case, from one process."""
     jobs = (
         Job(served(case), SCHEDULING[case.policy], EVICTION.get(case.cache, ""))
-        for case in CASES
+        for case in cases
     )
-    folder = tmp_path_factory.mktemp("vllm")
-    return dict(zip(CASES, answers(DRIVER, map(to_json, jobs), folder), strict=True))
+    return dict(zip(cases, answers(DRIVER, map(to_json, jobs), folder), strict=True))
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory) -> dict[Case, Steps]:
+    return decided(CASES, tmp_path_factory.mktemp("vllm"))
 
 
 def agrees(run: Run, steps: Steps) -> None:

@@ -20,10 +20,15 @@ from tests.sim.fuzzed import fuzzed_policy, fuzzed_scenario
 
 
 def fuzzed_exam(seed):
-    """A fuzzed scenario with objectives that are sometimes in reach."""
+    """A fuzzed scenario with objectives that are sometimes in reach.
+
+    The engine of every third decides steps ahead.
+    """
     limits = 10.0 ** np.random.default_rng((seed, 9)).uniform(-10.5, -7, (2, 3))
     classes = tuple(ServiceClass(f"class {i}", *limits[i], "drawn") for i in (0, 1))
-    return replace(fuzzed_scenario(seed), classes=classes)
+    exam = replace(fuzzed_scenario(seed), classes=classes)
+    deployment = replace(exam.deployment, async_scheduling=seed % 3 == 0)
+    return replace(exam, deployment=deployment)
 
 
 @pytest.mark.parametrize("seed", range(60))

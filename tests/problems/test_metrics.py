@@ -16,7 +16,8 @@ from evaluators.sim.plain.engine import simulate_plainly
 from evaluators.solo import solo_ps
 from evaluators.workloads.trace import PS_PER_S
 from tests.problems.builders import on_h100, policy, synthetic, trace_of
-from tests.sim.fuzzed import fuzzed_scenario
+from tests.sim.builders import served
+from tests.sim.fuzzed import fuzzed_scenario, fuzzed_step_time
 
 FUZZ = range(40)
 
@@ -83,6 +84,22 @@ def test_alone_on_an_idle_engine_nothing_is_slowed_down():
     scenario = on_h100(trace_of(np.arange(5) * 100.0, prompt, output))
     run = simulate(scenario, None)
     assert (run.finished_ps - scenario.trace.arrived_ps == solo_ps(scenario)).all()
+
+
+def test_alone_takes_the_solo_time_whatever_a_step_costs():
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        sizes = zip(rng.integers(1, 200, 5), rng.integers(1, 80, 5), strict=True)
+        exam = served(
+            [
+                (k * 10**9, int(prompt), int(output))
+                for k, (prompt, output) in enumerate(sizes)
+            ],
+            step_time=fuzzed_step_time(rng),
+            kv_blocks=300,
+        )
+        run = simulate(exam, None)
+        assert np.array_equal(run.finished_ps - run.arrived_ps, solo_ps(exam))
 
 
 def test_a_quantile_is_an_observed_value_at_its_rank():

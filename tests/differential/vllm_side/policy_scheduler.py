@@ -28,11 +28,13 @@ class PolicyQueue(FCFSRequestQueue):
 
     scheduler: "PolicyScheduler"
     preempted: list[int]
+    preempted_ps: list[int]
 
     def prepend_request(self, request: Request) -> None:
         """A request was preempted, which is a decision point."""
         super().prepend_request(request)
         self.preempted.append(row_of(request))
+        self.preempted_ps.append(self.scheduler.adviser.time.now_ps)
         generated = request.num_output_tokens
         self.scheduler.adviser.preempt(row_of(request), generated)
 
@@ -63,7 +65,8 @@ class Obedient(Scheduler):
         """Take orders from policies; called once, before the first request."""
         self.adviser, self.blocks = adviser, blocks
         self.waiting = PolicyQueue()
-        self.waiting.scheduler, self.waiting.preempted = self, []
+        self.waiting.scheduler = self
+        self.waiting.preempted, self.waiting.preempted_ps = [], []
         self.granted: deque[list[Grant]] = deque()
 
     def add_request(self, request: Request) -> None:
@@ -116,7 +119,8 @@ class Obedient(Scheduler):
     def _free_request_blocks(self, request: Request) -> None:
         self.blocks.leaving = row_of(request)
         super()._free_request_blocks(request)
-        self.blocks.owners.leave(row_of(request), request.num_computed_tokens)
+        if request.num_computed_tokens:  # none if it ended after a preemption
+            self.blocks.owners.leave(row_of(request), request.num_computed_tokens)
 
     def _ask(self) -> None:
         order = self.adviser.advise(*self._state())

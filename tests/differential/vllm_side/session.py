@@ -96,8 +96,11 @@ class Session:
         note: Json = {"at_ps": now_ps, "begins_ps": max(now_ps, self._free_ps)}
         if grants:
             note["work"] = [(grant.row, grant.tokens) for grant in grants]
-            note["preempted"] = list(scheduler.waiting.preempted)
-            scheduler.waiting.preempted.clear()
+            queue = scheduler.waiting
+            note["preempted"] = list(queue.preempted)
+            note["preempted_ps"] = list(queue.preempted_ps)
+            queue.preempted.clear()
+            queue.preempted_ps.clear()
             note["admitted"] = [
                 (grant.row, total - grant.tokens)
                 for grant, total in zip(grants, done, strict=True)
