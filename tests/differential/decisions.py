@@ -9,9 +9,11 @@ from evaluators.sim.cache.owners import Owners
 from evaluators.sim.cache.plain import Block, PlainCache
 from evaluators.sim.cache.valued import memory
 from evaluators.sim.engine import engine_for
+from evaluators.sim.fast import FastEngine
 from evaluators.sim.hooks import Policy
 from evaluators.sim.plain.overlapped import OverlappedEngine
 from evaluators.sim.plain.stepwise import PlainEngine
+from evaluators.sim.progress import Progress
 from evaluators.sim.run import Decision, Run
 from tests.sim.cached import Late
 
@@ -66,6 +68,7 @@ class Watching:
         caches = scenario.deployment.prefix_caching
         self.watched = cache(scenario, eviction) if caches else None
         super().__init__(scenario, Policy(policy), cache=self.watched)
+        self.progress = Progress(scenario, is_led=False)  # vLLM ends no policy
         self.noted: Steps = []
         self._n_decisions = 0
 
@@ -146,6 +149,8 @@ def fast(scenario: Scenario, policy: object, eviction: object = None) -> Run:
     """What the fast engine made of it."""
     cache = memory(scenario, eviction) if scenario.deployment.prefix_caching else None
     engine = engine_for(scenario, Policy(policy), cache)
+    served = engine._running if isinstance(engine, FastEngine) else engine
+    served.progress = Progress(scenario, is_led=False)
     engine.serve(Arrivals(scenario))
     return engine.result()
 

@@ -42,7 +42,7 @@ CASES = [
     for values in (
         *product(["open"], RULES, MEMORY, CACHES, BOTH, SEEDS[:2], AHEAD),
         *product(["open"], ["largest_victim"], MEMORY, CACHES, NO, [3], AHEAD),
-        *product(["open"], ["capped"], ["plenty"], CACHES, NO, [3], AHEAD),
+        *product(["open"], ["capped"], MEMORY, CACHES, NO, [3], AHEAD),
         *product(["sessions"], RULES, MEMORY, ["own", "everything"], NO, [1], AHEAD),
         *product(["untimely"], RULES, ["tight"], ["own", "everything"], NO, [1], AHEAD),
         *product(["untimely"], ["capped"], ["plenty"], ["own"], BOTH, [2], AHEAD),
