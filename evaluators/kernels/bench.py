@@ -184,13 +184,13 @@ def exact(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().to("cpu", torch.float64)
 
 
-def device_errors() -> tuple[type[Exception], ...]:
-    """What torch and Triton raise for what a device refuses, as too little memory."""
+def refusals_of_size() -> tuple[type[Exception], ...]:
+    """What is raised where a size cannot be had: by torch, Triton, or our own files."""
     if not has_triton():
-        return (RuntimeError,)
+        return RuntimeError, ValueError
     from triton.errors import TritonError  # noqa: PLC0415 (optional)
 
-    return RuntimeError, TritonError
+    return RuntimeError, ValueError, TritonError
 
 
 @functools.cache

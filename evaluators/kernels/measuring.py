@@ -24,7 +24,7 @@ from evaluators.kernels import (
     steps,
     unequal_attention,
 )
-from evaluators.kernels.bench import Bench, device_errors
+from evaluators.kernels.bench import Bench, refusals_of_size
 from evaluators.kernels.grid import Grid, coarse_first
 from evaluators.kernels.operation import Operation, measure
 from evaluators.kernels.refusals import Refusals
@@ -136,7 +136,7 @@ def _measure(
             continue
         try:
             found = measure(work.operation, bench, grid, point)
-        except (*device_errors(), ValueError) as error:
+        except refusals_of_size() as error:
             # A device that is lost for good raises again here, and ends the run.
             bench.synchronize()
             refusals.append(name, point, f"{type(error).__name__}: {error}")

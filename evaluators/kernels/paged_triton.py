@@ -53,7 +53,6 @@ def _slice(  # noqa: PLR0913 (a kernel's arguments are flat)
     partial,
     tops,
     sums,
-    scale,
     query_stride,
     table_stride,
     kv_heads: tl.constexpr,
@@ -64,27 +63,27 @@ def _slice(  # noqa: PLR0913 (a kernel's arguments are flat)
 ):
     request, head, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     length = tl.load(lengths + request)
-    span = tl.cdiv(tl.cdiv(length, _BLOCK), slices) * _BLOCK
+    span = tl.cdiv(length, _BLOCK * slices) * _BLOCK
     stop = tl.minimum(length, (part + 1) * span)
     r, d = tl.arange(0, rows), tl.arange(0, dim)
     at_head = (request * kv_heads + head) * group + r
-    asked = request.to(tl.int64) * query_stride + (head * group + r) * dim
-    q = _rows(query, asked, d, r < group)
-    top = tl.full([rows], -1.0e30, tl.float32)
-    total, out = tl.zeros([rows], tl.float32), tl.zeros([rows, dim], tl.float32)
+    asked = query + request.to(tl.int64) * query_stride + head * group * dim
+    q = _rows(asked, r * dim, d, r < group)
+    top, total = tl.full([rows], -1.0e30, tl.float32), tl.zeros([rows], tl.float32)
+    out = tl.zeros([rows, dim], tl.float32)
     for first in range(part * span, stop, _BLOCK):
         tokens = first + tl.arange(0, _BLOCK)
         named = table + request * table_stride + tokens // _PAGE
         pages = tl.load(named, mask=tokens < stop, other=0).to(tl.int64)
         at = ((pages * _PAGE + tokens % _PAGE) * kv_heads + head) * dim
-        scores = tl.dot(q, tl.trans(_rows(key, at, d, tokens < stop))) * scale
+        scores = tl.dot(q, tl.trans(_rows(key, at, d, tokens < stop))) * dim**-0.5
         v = _rows(value, at, d, tokens < stop)
         top, total, out = _seen(scores, v, tokens < stop, top, total, out)
     at_slice = at_head * slices + part
     tl.store(tops + at_slice, top, mask=r < group)
     tl.store(sums + at_slice, total, mask=r < group)
-    where = partial + at_slice[:, None] * dim + d[None, :]
-    tl.store(where, out, mask=(r < group)[:, None])
+    into = partial + at_slice[:, None] * dim + d[None, :]
+    tl.store(into, out, mask=(r < group)[:, None])
 
 
 @triton.jit
@@ -145,7 +144,7 @@ def _launch(
     n_slices, group = buffers[1].shape[1], heads // kv_heads
     _slice[(requests, kv_heads, n_slices)](
         *(*inputs, at.table, at.lengths, *buffers),
-        *(dim**-0.5, inputs[0].stride(0), at.table.stride(0)),
+        *(inputs[0].stride(0), at.table.stride(0)),
         kv_heads=kv_heads,
         group=group,
         dim=dim,

@@ -74,7 +74,7 @@ for group, dim, slices in ((4, 128, 16), (8, 128, 64), (1, 128, 1)):
     ptx = compiled(
         paged_triton._slice,
         dict(query=b, key=b, value=b, table="*i32", lengths="*i32", partial=f, tops=f,
-             sums=f, scale="fp32", query_stride=i, table_stride=i),
+             sums=f, query_stride=i, table_stride=i),
         dict(kv_heads=8, group=group, dim=dim, rows=16, slices=slices),
         num_warps=4, num_stages=3,
     )
