@@ -19,13 +19,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Rule = Callable[["Chains", int], Ints]
 """Leading blocks found by each request, shape (n_requests,), at so many blocks."""
-YOUNG_REQUESTS = 340
-"""Age that is still young where frequency is held against age, in requests: 100 seconds
-of the Mooncake conversation trace. With 1, a small memory is all bursts. Fitted: the
-published hit rates of this rule (paper check R13) name no such age, and those of all
-four sizes are met with 300 to 400.
-"""
-Worth = Callable[[Ints, Ints], Floats]
+Worth = Callable[[Ints, Floats], Floats]
 """Worth of keeping blocks, given how often they were used and how long ago."""
 
 
@@ -122,11 +116,6 @@ def least_frequent(chains: Chains, n_blocks: int) -> Ints:
     return hits
 
 
-def frequent_by_age(chains: Chains, n_blocks: int) -> Ints:
-    """Uses over the age of the last one; the younger are all about equally fresh."""
-    return valued(chains, n_blocks, lambda uses, age: uses / (age + YOUNG_REQUESTS))
-
-
 def optimal(chains: Chains, n_blocks: int) -> Ints:
     """Belady's rule: the block whose next use is furthest goes first, or never comes.
 
@@ -153,19 +142,23 @@ RULES: Mapping[str, Rule] = {
     "fifo": first_in,
     "lru": least_recent,
     "lfu": least_frequent,
-    "frequency_aged": frequent_by_age,
     "optimal": optimal,
 }
 
 
-def valued(chains: Chains, n_blocks: int, worth: Worth) -> Ints:
-    """Leading blocks found where the blocks of the least worth go first."""
+def valued(chains: Chains, n_blocks: int, worth: Worth, now: Floats) -> Ints:
+    """Leading blocks found where the blocks of the least worth go first.
+
+    Request i comes at ``now[i]``, in whatever unit the worth takes ages in. Uses are
+    counted over the whole replay, through evictions; among equals the longest unused
+    goes first.
+    """
     hits = np.zeros(len(chains), dtype=np.int64)
     uses = np.zeros(chains.n_ids, dtype=np.int64)
     last = np.zeros(chains.n_ids, dtype=np.int64)
     is_here = np.zeros(chains.n_ids, dtype=bool)
-    # Equal blocks of one request differ by this much, the deepest worth least.
-    nudge = 1 - chains.depths() * 1e-13
+    depth = chains.depths()
+    deepest = int(depth.max(initial=0)) + 1
     here = np.zeros(0, dtype=np.int64)
     for row, (start, stop) in enumerate(pairwise(chains.offsets.tolist())):
         blocks = chains.ids[start:stop]
@@ -177,11 +170,21 @@ def valued(chains: Chains, n_blocks: int, worth: Worth) -> Ints:
         here = np.concatenate([here, blocks[~found]])
         surplus = len(here) - n_blocks
         if surplus > 0:
-            value = worth(uses[here], row - last[here]) * nudge[here]
-            split = np.argpartition(value, surplus - 1)
-            is_here[here[split[:surplus]]] = False
-            here = here[split[surplus:]]
+            value = worth(uses[here], now[row] - now[last[here]])
+            goes = _least(value, last[here] * deepest - depth[here], surplus)
+            is_here[here[goes]] = False
+            here = here[~goes]
     return hits
+
+
+def _least(value: Floats, rank: Ints, n: int) -> NDArray[np.bool_]:
+    """Which n are worth the least, of equals those of the least rank."""
+    limit = np.partition(value, n - 1)[n - 1]
+    goes: NDArray[np.bool_] = value < limit
+    equal = np.flatnonzero(value == limit)
+    left = n - np.count_nonzero(goes)
+    goes[equal[np.argpartition(rank[equal], left - 1)[:left]]] = True
+    return goes
 
 
 def _queued(chains: Chains, n_blocks: int, *, renews: bool) -> Ints:

@@ -10,15 +10,25 @@ assumed wire. Migration on: the seed ``llumnix``; off: its dispatch alone. One q
 is chosen: the rate, so that without migration requests that decode need 85 % of memory.
 Published: preemption stalls about 100x shorter, P99 per-token latency up to 2x; 36 %
 fewer instances with autoscaling, which is the fleet problem's.
-Measured here, medians of 5 seeds of 2,000 requests (4,000 up to 61 %):
-  needed by decoding         45 %   53 %   61 %   83 %   87 %   91 %
-  stalls shorter by          300x   59x    52x    3.6x   5.5x   2.2x
-  P99 time per token         1.00   1.04   1.04   1.19   1.21   1.36
-Both bands, 3x and [1.05, 2.5], are met at 83 and 87 % only, and on medians only: of ten
-runs there the tail gains in seven. It hangs on the length of the run, too: queues grow
-there, and with 4,000 requests at 83 % stalls fall only 2.0x (tail 1.12), with 6,000 at
-90 % 1.7x (1.23). Below, fewer than 1 % of requests are preempted at
-all, so that no P99 over requests can gain; above, nobody has memory to move to.
+Measured here, medians of 5 seeds:
+  needed by decoding          45 %   53 %   61 %   69 %   77 %   83 %   87 %   91 %
+  4,000 requests
+    preempted without moves                        0.4 %  2.6 %  4.3 %
+    stalls shorter by         300x   59x    52x    11x    2.5x   2.0x
+    P99 time per token        1.00   1.04   1.04   0.95   1.02   1.12
+  2,000 requests
+    stalls shorter by                                            3.6x   5.5x   2.2x
+    P99 time per token                                           1.19   1.21   1.36
+So both bands, 3x and [1.05, 2.5], are met at 83 and 87 % only, and by runs of 2,000
+requests; in longer ones the first holds up to 69 %. The reason is the room that moves
+need. Answers of 6,000 tokens last minutes, so that the load of the whole fleet swings:
+in a run at 77 % most stalls fall into one minute, in which what is running would need
+95 to 117 % of all memory, and nobody has any to move to. Where there is room, fewer
+than 1 % of requests are preempted, so that no P99 over requests can gain. Moving
+several requests at once until both replicas are even changes little (4,000 requests at
+69, 77 and 83 %: 4.1x, 2.2x and 2.2x, tail 1.00, 1.09 and 1.13). Lengths as
+in ShareGPT leave no window at all: at 61 % nobody is preempted, at 94 % all replicas
+are full (1.0x, 1.00).
 Control 3: with equal lengths at half the load, migration gains less than 2 %.
 """
 
@@ -87,8 +97,8 @@ def measured(rate_per_s, seed, n=2000):
     return needed(exam, off), (off.preemptions > 0).mean(), stalls, tails
 
 
-def medians(rate_per_s, seeds):
-    return np.median([measured(rate_per_s, seed) for seed in seeds], axis=0)
+def medians(rate_per_s, seeds, n=2000):
+    return np.median([measured(rate_per_s, seed, n) for seed in seeds], axis=0)
 
 
 def check_high_load(rate_per_s, seeds):
@@ -107,6 +117,14 @@ def test_migration_saves_stalls_and_shortens_the_tail_in_a_full_memory():
 @pytest.mark.parametrize("rate_per_s", [18, 20])
 def test_migration_does_so_on_more_seeds_and_at_another_rate(rate_per_s):
     check_high_load(rate_per_s, range(5))
+
+
+@pytest.mark.slow
+def test_stalls_fall_in_long_runs_as_long_as_there_is_room():
+    memory, preempted, stalls, _ = medians(10, range(5), 4000)
+    assert 0.65 <= memory <= 0.75
+    assert 0 < preempted < 0.01
+    assert stalls >= 3
 
 
 @pytest.mark.slow

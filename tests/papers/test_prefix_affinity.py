@@ -7,22 +7,25 @@ Set-up: 8 instances of 2,000 blocks of 512 tokens each. A request goes to the lo
 match among the instances whose missed tokens of the last 30 s are at most 1.25 times
 the mean and 20,000 more; of equal matches, and without one, to the least loaded (seed
 ``prefix_affinity_capped``). Hits are counted on the trace alone, the block that was
-touched first going first; times on the engine, Llama-3.1-8B on an H100 (no calibration
-of an H200 exists; its compute is the same).
+touched first going first; times on the engine, Llama-3.1-8B on an H200.
 Published: one public test on 8 A10G reports throughput 2.3x and mean TTFT from 19.0 s
 to 0.86 s. An independent replay gave hits by prefix tokens of 7.9 % by turns and 17.7 %
 by affinity on the conversation trace, 10.7 % and 51.0 % on the synthetic one; with 500
 blocks 4.7, 5.7, 3.9 and 21.0 %, with 8,000 blocks 12.4, 28.4, 21.1 and 63.2 %.
 Measured here: all twelve to 0.1 points where tokens are counted in blocks of 512, and
 to 1.5 where the last block of a prompt counts as the tokens that it has.
-Gain in mean TTFT, the whole trace at a multiple of its pace, against turns. Load is a
-share of the rate at which turns keep 90 % of first tokens within 10 s: 12 req/s on the
-conversation trace, 10 on the synthetic one.
+Gain in mean TTFT, the whole trace at a multiple of its pace, against turns. A load of 1
+is the rate at which turns keep 90 % of requests within what Mooncake's paper allows on
+its real workloads, as recalled: 30 s to the first token and 0.1 s for each later one.
+That is 15.6 and 16.1 req/s; at 0.8 of it affinity gains 1.40 on the conversation trace
+(1.23 s instead of 1.72 s) and 9.0 on the synthetic one (0.43 instead of 3.85 s).
+Other limits say the same, on an earlier calibration of an H100, where that load was 12
+to 13 req/s on the conversation trace and above 14 on the synthetic one: where 10 s to
+the first token are all that is asked for, at 12 and 10 req/s, gains were
   conversation  0.5 1.2   0.67 1.3   0.83 1.5  1.0 2.1  1.08 2.4  1.17 1.2
   synthetic     0.4 2.3   0.6 2.9    0.8 3.7   1.2 9    1.6 19    2.0 25
-The load may as well be the share of machine time in steps with prompts: 0.8 of it, 13.2
-req/s on the conversation trace, gains 2.4. Draws of 1,000 requests, whose caches begin
-empty, gain 1.0 (0.8 to 1.8) there: most of what is shared has not come yet.
+Draws of 1,000 requests, whose caches begin empty, gain 1.0 (0.8 to 1.8) on the
+conversation trace: most of what is shared has not come yet.
 Control 5: without the cap, affinity must lose where 60 % of requests begin alike.
 """
 
@@ -53,8 +56,9 @@ from evaluators.workloads.workload import build_workload
 from tests.papers.routers import fleet_of, router
 
 DATA = os.environ.get("ADRS_DATA")
-CALIBRATION = load("llama31_8b_h100")
+CALIBRATION = load("llama31_8b_h200")
 N, BLOCK = 8, 512
+TTFT_S, PER_TOKEN_S = 30.0, 0.1
 AFFINITY, TURNS = "prefix_affinity_capped", "round_robin"
 needs_traces = pytest.mark.skipif(not DATA, reason="ADRS_DATA has no traces")
 
@@ -146,17 +150,13 @@ def test_hits_are_those_of_an_independent_replay_at_every_size(
     check_hits(AFFINITY, trace, n_blocks, affinity)
 
 
-def first_tokens_s(scenario, policy):
-    run = simulate_fleet(scenario, policy, fast)
-    return (run.first_token_ps - run.arrived_ps) / PS_PER_S
-
-
 def mean_ttft_s(scenario, policy):
-    return first_tokens_s(scenario, policy).mean()
+    run = simulate_fleet(scenario, policy, fast)
+    return (run.first_token_ps - run.arrived_ps).mean() / PS_PER_S
 
 
 def on_engines(trace, replicas=N, block_tokens=BLOCK, n_blocks=2000):
-    engine = Deployment("h100", n_blocks, block_tokens, prefix_caching=True)
+    engine = Deployment("h200", n_blocks, block_tokens, prefix_caching=True)
     return fleet_of(trace, CALIBRATION.step_time, engine, replicas)
 
 
@@ -180,16 +180,30 @@ def test_first_tokens_come_sooner_by_affinity():
     assert turns / own >= 2
 
 
+def kept(exam, run):
+    """Share of requests within the objectives that the trace's paper states."""
+    first_s = (run.first_token_ps - run.arrived_ps) / PS_PER_S
+    later_s = (run.finished_ps - run.first_token_ps) / PS_PER_S
+    per_token_s = later_s / np.maximum(exam.trace.output_tokens - 1, 1)
+    return np.mean((first_s <= TTFT_S) & (per_token_s <= PER_TOKEN_S))
+
+
+def capacity_per_s(trace):
+    """Highest rate at which turns keep 90 % of requests in their objectives, to 5 %."""
+    low, high = 5.0, 40.0
+    while high / low > 1.05:
+        rate = (low * high) ** 0.5
+        exam = whole(trace, rate)
+        keeps = kept(exam, simulate_fleet(exam, router(TURNS), fast)) >= 0.9
+        low, high = (rate, high) if keeps else (low, rate)
+    return low
+
+
 @needs_traces
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("trace", "capacity_per_s", "gain"),
-    [("synthetic", 10, 2.0), ("conversation", 12, 1.2)],
-)
-def test_first_tokens_come_sooner_at_a_load_of_0_8(trace, capacity_per_s, gain):
-    by_turns = first_tokens_s(whole(trace, capacity_per_s), router(TURNS))
-    assert np.mean(by_turns <= 10) == pytest.approx(0.9, abs=0.03)
-    exam = whole(trace, 0.8 * capacity_per_s)
+@pytest.mark.parametrize(("trace", "gain"), [("synthetic", 2.0), ("conversation", 1.2)])
+def test_first_tokens_come_sooner_at_a_load_of_0_8(trace, gain):
+    exam = whole(trace, 0.8 * capacity_per_s(trace))
     own, turns = (mean_ttft_s(exam, router(name)) for name in (AFFINITY, TURNS))
     assert turns / own >= gain
 
