@@ -16,7 +16,8 @@ FOLDER = "copy_curves"
 def write(folder: Path) -> tuple[str, ...]:
     """A curve for each direction that was measured whole; returns their names.
 
-    Nothing is written where there is no table of copies, or of fewer than two sizes.
+    None is written where there is no table of copies, where fewer than two sizes were
+    measured, or where noise hides that more bytes take longer.
     """
     path = folder / "copies.csv"
     if not path.exists() or len(path.read_text(encoding="utf-8").splitlines()) < 2:
@@ -30,7 +31,10 @@ def write(folder: Path) -> tuple[str, ...]:
         if len(sizes) < 2:
             continue
         order = np.argsort(sizes)
-        curve = copy_curve(direction, _source(who), sizes[order], seconds[order])
+        try:
+            curve = copy_curve(direction, _source(who), sizes[order], seconds[order])
+        except ValueError:  # it shows no bandwidth; the table has the times
+            continue
         (folder / FOLDER).mkdir(exist_ok=True)
         text = {
             "status": curve.status,

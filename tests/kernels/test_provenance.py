@@ -62,7 +62,13 @@ def test_a_copy_curve_comes_of_the_table_and_loads(tmp_path):
     assert curve.copy_ps(1 << 20) == 30_000_000
 
 
-def test_copies_that_show_no_bandwidth_give_no_curve():
+def test_copies_that_show_no_bandwidth_give_no_curve(tmp_path):
+    provenance.write(tmp_path, who())
+    with Table(tmp_path / "copies.csv", ("direction", "bytes", "pieces")) as table:
+        for size, seconds in ((4096, 5e-6), (16384, 4.9e-6), (1 << 16, 4e-6)):
+            spread = Spread(seconds, seconds, seconds, 9)
+            table.append(("within", size, 1), "copy_", spread, 0.0)
+    assert curves.write(tmp_path) == ()
     with pytest.raises(ValueError, match="measure larger"):
         curves.copy_curve("x", "", np.array([1, 2, 3]), np.array([1e-6] * 3))
 
