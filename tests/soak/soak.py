@@ -32,7 +32,7 @@ from tests.test_pool import tracked
 from tests.test_sandbox import below
 
 PROBLEM = problems.load("scheduling")
-LIMITS = Limits(cpu_s=0.3, wall_s=3, memory_bytes=1 << 26)
+LIMITS = Limits(cpu_s=0.3, wall_s=15, memory_bytes=1 << 26)
 ROWS = 12
 AT_ONCE = 24
 """Candidates that are asked for together; as many more wait while these are judged."""
