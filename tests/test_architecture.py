@@ -20,7 +20,7 @@ COMPILER = "evaluators/sim/compiled/jit.py"
 OPTIONAL = {
     COMPILER: {"numba"},
     "evaluators/workloads/servegen.py": {"pyarrow"},
-    "evaluators/calibration/importers/aic.py": {"pyarrow"},
+    "evaluators/calibration/parquet_rows.py": {"pyarrow"},
     "evaluators/serving_runs/readers/blis.py": {"pyarrow"},
 }
 """Packages of extras: each is imported in one function of one file."""

@@ -60,12 +60,10 @@ class Point:
             return None
         return self.predicted[metric] / measured - 1
 
-    def is_gated(self, metric: str) -> bool:
-        """Whether the point counts for a metric's target."""
-        flags = set(self.flags)
-        if flags & {"fit", "saturated"}:
-            return False
-        if "knee" in flags and metric.startswith("ttft"):
+    def is_gated(self, metric: str, at_knee: bool = False) -> bool:
+        """Whether the point counts for a metric's target, perhaps at its knee, too."""
+        barred = {"fit", "saturated"} if at_knee else {"fit", "saturated", "knee"}
+        if barred & set(self.flags):
             return False
         return not (self.stage.holds_warm_up and metric in WARM)
 

@@ -15,7 +15,7 @@ FITTED_ON = (
 )
 """The two runs that it is fitted on; all others test it."""
 
-RECORDED_S = 0.0066
+RECORDED_S = 0.0069
 """What the fit gives; used where the two runs are not at hand."""
 
 

@@ -76,8 +76,8 @@ def _split(found: Findings) -> str:
         "# Simulated against measured serving runs\n\n"
         f"{len(points)} points of {len(runs)} runs. One constant is fitted on serving "
         f"runs: {host.seconds * 1e3:.2f} ms of host time before a first token "
-        f"({host.source}). Fitting rows: {', '.join(fit) or 'none at hand'}; they "
-        "count for no target. All other rows test."
+        f"({host.source}). Fitting rows among these: {', '.join(fit) or 'none'}; "
+        "they count for no target. All other rows test."
     )
 
 
@@ -102,7 +102,7 @@ def _errors(points: Sequence[Point]) -> str:
     )
     return (
         "## Errors\n\nPredicted over measured less one. knee: more than three quarters "
-        "of the slots are in use, no claim of TTFT; saturated: no claim; warm-up: the "
+        "of the slots are in use, no claim; saturated: no claim; warm-up: the "
         "measured statistics hold the engine's first minute, no claim of mean and P99 "
         "TTFT.\n\n" + table(head, rows)
     )

@@ -31,7 +31,7 @@ def test_a_folder_of_one_s_own_runs_gives_errors_targets_and_rankings(capsys, tm
         assert title in text
     assert "| slow | test | llama31_8b_h100 |" in text
     assert "open loop: rate, e2e_mean" in text
-    assert "Fitting rows: none at hand" in text
+    assert "Fitting rows among these: none" in text
 
 
 def test_the_same_text_is_written_where_it_is_asked_for(capsys, tmp_path):

@@ -42,10 +42,15 @@ def test_a_stage_that_failed_or_overflowed_is_saturated():
     assert point({}, {}, failed=0.01, running=90.0).flags == ()
 
 
-def test_no_first_token_is_claimed_at_the_knee_and_nothing_when_saturated():
-    knee, full = point({}, {}, running=100.0), point({}, {}, failed=0.5)
-    assert [knee.is_gated(m) for m in ("e2e_mean", "ttft_mean")] == [True, False]
-    assert [full.is_gated(m) for m in ("e2e_mean", "ttft_mean")] == [False, False]
+@pytest.mark.parametrize("changed", [{"running": 100.0}, {"failed": 0.5}])
+def test_nothing_is_claimed_at_the_knee_or_when_saturated(changed):
+    flagged = point({}, {}, **changed)
+    assert not any(flagged.is_gated(m) for m in ("e2e_mean", "ttft_mean"))
+
+
+def test_the_knee_counts_where_every_request_is_known():
+    assert point({}, {}, running=100.0).is_gated("tpot_mean", at_knee=True)
+    assert not point({}, {}, failed=0.5).is_gated("tpot_mean", at_knee=True)
 
 
 def test_means_and_tails_that_hold_the_warm_up_are_not_claimed():

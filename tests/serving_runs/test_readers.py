@@ -62,6 +62,15 @@ def test_requests_are_cut_shared_and_as_long_as_configured(tmp_path):
     assert (one.part, fit.part) == ("test", "fit")
 
 
+def test_without_a_report_outputs_are_the_most_frequent_count_in_one_stage(tmp_path):
+    per_request(tmp_path, ["a-general"])
+    (tmp_path / "stage_metrics.jsonl.gz").unlink()
+    run = collected(tmp_path).runs[0]
+    assert set(run.trace.output_tokens.tolist()) == {2}
+    assert [(s.first, s.last) for s in run.stages] == [(0, 600)]
+    assert "most frequent count" in run.remarks[0]
+
+
 def test_each_stage_is_measured_behind_its_first_minute(tmp_path):
     per_request(tmp_path, ["a-general"])
     first, second = collected(tmp_path).runs[0].stages

@@ -22,6 +22,7 @@ from evaluators.calibration.curves import Columns, take
 from evaluators.calibration.held_out import ShapeError
 from evaluators.calibration.importers.asked import Asked
 from evaluators.calibration.op_tables import OpTables, op_tables
+from evaluators.calibration.parquet_rows import check_values, column, columns
 from evaluators.calibration.records import Provenance
 from evaluators.calibration.shapes import GPUS, kv_bytes
 
@@ -50,8 +51,11 @@ RENAMED = {
     "moe_tp_size": "tp",
     "moe_ep_size": "ep",
 }
-REPEAT_SPREAD = 1.5
-"""Rows of one shape are repeats of a measurement within this factor, else a fault."""
+SAME_KERNEL = ("h100-sxm-80g", "h200-sxm-141g")
+"""GPUs on which vLLM and SGLang run the same attention kernel."""
+MOST_KV_HEADS = 8
+"""Of vLLM's tables; SGLang's hold models whose every head has its own."""
+OTHER = "SGLang 0.5.14 (FlashAttention 3, as in vLLM)"
 
 
 class System(NamedTuple):
@@ -81,7 +85,11 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
         dtype = f"fp8 weights, KV {asked.cached}"
     model = replace(model_shape(asked.model), kv_bytes=kv_bytes(dtype))
     wanted = Wanted(model, asked.tp, dtype, f"vllm {system.vllm}")
-    return composed(tables, wanted, Provenance(source(asked.gpu), system.device))
+    who = source(asked.gpu)
+    is_wide = model.latent is None and model.kv_heads // asked.tp > MOST_KV_HEADS
+    if is_wide and system.gpu in SAME_KERNEL:
+        who += f"; attention of more than {MOST_KV_HEADS} KV heads timed with {OTHER}"
+    return composed(tables, wanted, Provenance(who, system.device))
 
 
 def shape_errors(folder: Path | None, asked: Asked) -> list[ShapeError]:
@@ -162,13 +170,29 @@ def _version(path: Path) -> tuple[int, ...]:
 
 
 def _attention(base: Path, phase: str, system: System, cached: str) -> Columns:
+    """Attention by vLLM, and by SGLang of as many KV heads as vLLM's table lacks.
+
+    Where both run FlashAttention 3, on H100 and H200, theirs is the same kernel.
+    """
+    own = _phase(base, phase, system, cached, "vllm")
+    if system.gpu not in SAME_KERNEL:
+        return own
+    other = _phase(base, phase, system, cached, "sglang")
+    more = take(other, np.asarray(other["kv_heads"], np.int64) > MOST_KV_HEADS)
+    return {name: np.concatenate([own[name], more[name]]) for name in own}
+
+
+def _phase(
+    base: Path, phase: str, system: System, cached: str, backend: str
+) -> Columns:
     where: dict[str, str | int] = {
         "kv_cache_dtype": cached,
         "window_size": 0,
         "beam_width": 1,
     }
-    path = _file(base, "attention", f"{phase}_attention")
-    table = dict(_table(path, system, where, optional=("window_size",)))
+    path = _file(base, "attention", f"{phase}_attention", backend)
+    optional = ("window_size", "beam_width")
+    table = dict(_table(path, system, where, optional=optional))
     if phase == "generation":
         table["context"] = _sum(table.pop("length"), table.pop("prefix"))
         return table
@@ -217,76 +241,20 @@ def _table(
     optional: tuple[str, ...] = (),
 ) -> Columns:
     """Rows of a file that are so in every column of ``where``, in our names."""
-    found = _columns(path)
+    found = columns(path)
     rows = np.ones(len(next(iter(found.values()))), dtype=bool)
     for name, value in where.items():
         if name in found or name not in optional:
-            rows &= np.asarray(_column(path, found, name) == value)
-    devices = set(np.unique(_column(path, found, "device")).tolist())
+            rows &= np.asarray(column(path, found, name) == value)
+    devices = set(np.unique(column(path, found, "device")).tolist())
     if devices != {system.device}:
         raise ValueError(
             f"{path}: measured on {sorted(devices)}; expected {system.device}"
         )
-    seconds = np.asarray(_column(path, found, "latency"), float) * MS
+    seconds = np.asarray(column(path, found, "latency"), float) * MS
     if not rows.any():
         raise ValueError(f"{path}: no row is {where}")
     named = {RENAMED.get(name, name): values for name, values in found.items()}
     table = take({**named, "seconds": seconds}, rows)
-    _check_values(path, table)
+    check_values(path, table)
     return table
-
-
-def _columns(path: Path) -> dict[str, NDArray[np.generic]]:
-    """All columns of a parquet file."""
-    try:
-        from pyarrow import ArrowException, parquet  # noqa: PLC0415 (large, optional)
-    except ImportError:
-        raise ValueError(
-            f"{path} needs pyarrow to be read: pip install 'adrs-harness[aic]'"
-        ) from None
-    try:
-        read_table = parquet.read_table(path)
-    except (ArrowException, OSError) as error:
-        raise ValueError(f"{path} is no whole parquet file: {error}") from error
-    if not read_table.num_rows:
-        raise ValueError(f"{path} holds no rows")
-    names = read_table.column_names
-    return {name: read_table.column(name).to_numpy() for name in names}
-
-
-def _column(
-    path: Path, found: dict[str, NDArray[np.generic]], name: str
-) -> NDArray[np.generic]:
-    if name not in found:
-        raise ValueError(f"{path} has no column {name!r}; it has {sorted(found)}")
-    return found[name]
-
-
-def _check_values(path: Path, table: Columns) -> None:
-    """Raise ``ValueError`` when times are not times, or rows of a shape disagree."""
-    seconds = np.asarray(table["seconds"], float)
-    if not (np.isfinite(seconds) & (seconds > 0)).all():
-        raise ValueError(f"{path}: latency must be a positive number in every row")
-    keys = [_codes(values) for name, values in table.items() if _is_key(name)]
-    _, where, counts = np.unique(
-        np.stack(keys, 1), axis=0, return_inverse=True, return_counts=True
-    )
-    if counts.max() == 1:
-        return
-    order = np.lexsort((seconds, where))
-    last = np.cumsum(counts) - 1
-    spread = seconds[order][last] / seconds[order][last - counts + 1]
-    if spread.max() > REPEAT_SPREAD:
-        n = int((spread > REPEAT_SPREAD).sum())
-        raise ValueError(
-            f"{path}: {n} shapes have rows that differ by a factor of "
-            f"{spread.max():.3g}"
-        )
-
-
-def _is_key(name: str) -> bool:
-    return name not in {"seconds", "latency", "power", "kernel_source"}
-
-
-def _codes(values: NDArray[np.generic]) -> NDArray[np.int64]:
-    return np.asarray(np.unique(values, return_inverse=True)[1], np.int64)
