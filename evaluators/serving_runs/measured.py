@@ -165,6 +165,14 @@ _ENDINGS = re.compile(
 )
 
 
+SAME_SIZES = {
+    "llama-3-8b": "llama-3.1-8b",
+    "llama-3-70b": "llama-3.1-70b",
+    "llama-3.3-70b": "llama-3.1-70b",
+}
+"""Models whose every size is that of another."""
+
+
 def model_key(path: str) -> str:
     """A model's name without its publisher and variant, which change no size.
 
@@ -173,7 +181,8 @@ def model_key(path: str) -> str:
     name = path.rsplit("/", 1)[-1].lower().removeprefix("meta-")
     while (shorter := _ENDINGS.sub("", name)) != name:
         name = shorter
-    return name.replace("llama3.1", "llama-3.1").replace("llama-3-1", "llama-3.1")
+    name = re.sub(r"^llama-?3[-.]([123])", r"llama-3.\1", name)
+    return SAME_SIZES.get(name, name)
 
 
 KNOWN_GPUS = (

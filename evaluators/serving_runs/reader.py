@@ -1,5 +1,7 @@
 """Measured runs of a file or a folder, by whichever format each file is in."""
 
+import csv
+import gzip
 import importlib
 import pkgutil
 from pathlib import Path
@@ -58,11 +60,11 @@ def collected(place: Path) -> Collection:
     left_out: list[LeftOut] = []
     unknown: list[str] = []
     for path in _files(place):
-        readers_of = [each for each in known.values() if each.recognises(path)]
-        if not readers_of:
+        name = next((name for name in known if _is_in(known[name], path)), None)
+        if name is None:
             unknown.append(path.name)
             continue
-        found = readers_of[0].read(path)
+        found = _read(name, known[name], path)
         runs += found.runs
         left_out += found.left_out
     if not runs and not left_out:
@@ -71,6 +73,24 @@ def collected(place: Path) -> Collection:
             "(evaluators/serving_runs/readers)"
         )
     return Collection(tuple(runs), tuple(left_out), tuple(unknown))
+
+
+def _is_in(format_: Format, path: Path) -> bool:
+    """Whether a file is in a format; what is no text where text is due is in none."""
+    try:
+        return format_.recognises(path)
+    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError):
+        return False
+
+
+def _read(name: str, format_: Format, path: Path) -> Found:
+    try:
+        return format_.read(path)
+    except (ValueError, KeyError, TypeError, EOFError) as error:
+        raise ValueError(
+            f"{path} cannot be read as measured runs in the format {name}: {error!r}; "
+            f"see evaluators/serving_runs/readers/{name}.py"
+        ) from error
 
 
 def _files(place: Path) -> list[Path]:

@@ -205,8 +205,27 @@ def test_one_s_own_run_is_read_by_stage_and_with_its_prompts(tmp_path):
 def test_a_description_that_lacks_something_is_refused_in_one_line(tmp_path):
     path = plain_run(tmp_path / "mine", [(0.0, 40, 11, 0.1, 1.1)])
     path.with_name("run.json").write_text('{"name": "mine", "gpu": "H100"}')
-    with pytest.raises(ValueError, match=r"lacks model, tp, max_running, max_step"):
+    with pytest.raises(ValueError, match=r"lacks model, tp, max_running, max_st"):
         collected(tmp_path)
+
+
+def test_a_damaged_description_is_told_in_one_line_with_the_format(tmp_path):
+    path = plain_run(tmp_path / "mine", [(0.0, 40, 11, 0.1, 1.1)])
+    path.with_name("run.json").write_text('{"name": ')
+    with pytest.raises(
+        ValueError, match=r"requests.csv cannot be read .* format plain"
+    ):
+        collected(tmp_path)
+
+
+def test_files_that_are_no_text_are_in_no_format(tmp_path):
+    plain_run(tmp_path / "mine", [(0.0, 40, 11, 0.1, 1.1), (1.0, 40, 11, 0.1, 1.1)])
+    (tmp_path / "noise.csv").write_bytes(bytes(range(128, 256)))
+    (tmp_path / "noise.csv.gz").write_bytes(b"no gzip")
+    (tmp_path / "noise.parquet").write_bytes(b"no parquet")
+    found = collected(tmp_path)
+    assert [run.name for run in found.runs] == ["mine"]
+    assert {"noise.csv", "noise.csv.gz", "noise.parquet"} <= set(found.unknown)
 
 
 def test_a_place_without_runs_says_what_the_formats_are(tmp_path):
@@ -232,10 +251,13 @@ def test_every_file_of_the_folder_of_formats_is_one(tmp_path):
         ("mistralai/Mixtral-8x7B-v0.1", "mixtral-8x7b"),
         ("nvidia/Llama-3.1-8B-Instruct-FP8", "llama-3.1-8b"),
         ("meta-llama/Meta-Llama-3.1-70B", "llama-3.1-70b"),
+        ("meta-llama/Meta-Llama-3-8B-Instruct", "llama-3.1-8b"),
+        ("llama-3-1-8b", "llama-3.1-8b"),
+        ("nvidia/Llama-3.3-70B-Instruct-FP8", "llama-3.1-70b"),
         ("Qwen/Qwen3-30B-A3B-Instruct-2507", "qwen3-30b-a3b"),
     ],
 )
-def test_publisher_and_variant_are_no_part_of_a_models_name(path, name):
+def test_what_changes_no_size_is_no_part_of_a_models_name(path, name):
     assert model_key(path) == name
 
 

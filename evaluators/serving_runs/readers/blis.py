@@ -255,7 +255,11 @@ def _configured(report: Record | None, key: str) -> int | None:
 
 
 def _columns(path: Path) -> list[str]:
-    names: list[str] = _parquet().read_schema(path).names
+    parquet = _parquet()
+    try:
+        names: list[str] = parquet.read_schema(path).names
+    except (OSError, ValueError):  # pyarrow's, of a file that is no whole parquet file
+        return []
     return names
 
 

@@ -5,8 +5,8 @@ mode, isl, osl, batch_size, tp_size, attention_dp_size, silicon_data_source,
 silicon_ttft_ms, silicon_tpot_ms and others. Most rows are nightly runs of InferenceMAX,
 whose public scripts say how they were made: as many users as the engine may run at
 once, ten requests each, prompt and output uniform from 0.8 of the named lengths up to
-these, at most 8,192 tokens a step, KV numbers of 8 bits, asynchronous scheduling, no
-prefix caching, greedy sampling.
+these, at most 8,192 tokens a step, KV numbers of 8 bits with weights of no more,
+asynchronous scheduling, no prefix caching, greedy sampling.
 
 The two times are read as means over a run's requests. They have been called medians,
 but all users start at once, so that most of the mean time to a first token is that of
@@ -117,7 +117,7 @@ def _run(row: Row, source: str) -> MeasuredRun:
         gpu=gpu_key(row["system"]),
         tp=int(float(row["tp_size"])),
         bits=bits,
-        kv_bits=8 if is_max else 16,
+        kv_bits=8 if is_max and bits < 16 else 16,
         engine=f"vllm {row['backend_version'] or 'of no recorded version'}",
         limits=Limits(users, MAX_STEP_TOKENS, None, 16, False, True),
         workload=f"{isl} in, {osl} out",
