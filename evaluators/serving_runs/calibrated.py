@@ -35,12 +35,21 @@ def finding(data: Path | None) -> Finding:
 def fits(calibration: Calibration, run: MeasuredRun) -> bool:
     """Whether a calibration is of what a run ran on."""
     named = f"{calibration.name} {calibration.engine}".lower()
-    if any(word in named for word in OTHERS):
+    if (
+        any(word in named for word in OTHERS)
+        or engines(calibration.name) != run.engines
+    ):
         return False
     of = (model_key(calibration.model), gpu_key(calibration.gpu), calibration.tp)
     if of != (run.model, run.gpu, run.tp):
         return False
     return widths(calibration.dtype) == (run.bits, run.kv_bits)
+
+
+def engines(name: str) -> int:
+    """How many data parallel engines a calibration is one of, as in ``x_dp2_h100``."""
+    found = re.search(r"_dp(\d+)_", name)
+    return int(found.group(1)) if found else 1
 
 
 def widths(dtype: str) -> tuple[int, int]:

@@ -50,6 +50,7 @@ class Point:
             "saturated": is_saturated(self.run, self.stage),
             "knee": is_knee(self.run, self.stage),
             "warm-up": self.stage.holds_warm_up,
+            "lockstep": self.run.engines > 1,
         }
         return tuple(flag for flag, holds in found.items() if holds)
 
@@ -62,7 +63,9 @@ class Point:
 
     def is_gated(self, metric: str, at_knee: bool = False) -> bool:
         """Whether the point counts for a metric's target, perhaps at its knee, too."""
-        barred = {"fit", "saturated"} if at_knee else {"fit", "saturated", "knee"}
+        barred = {"fit", "saturated", "lockstep"}
+        if not at_knee:
+            barred.add("knee")
         if barred & set(self.flags):
             return False
         return not (self.stage.holds_warm_up and metric in WARM)

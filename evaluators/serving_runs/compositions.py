@@ -45,7 +45,13 @@ def _composed(run: MeasuredRun, folder: Path) -> Calibration | None:
     systems = [name for name, s in aic.SYSTEMS.items() if gpu_key(s.gpu) == run.gpu]
     there = [name for name in systems if (folder / name).is_dir()]
     weights, cached = TYPES.get(run.bits), TYPES.get(run.kv_bits)
-    if not there or not weights or not cached or run.model not in MODELS:
+    if (
+        run.engines > 1
+        or not there
+        or not weights
+        or not cached
+        or run.model not in MODELS
+    ):
         return None
     asked = Asked(there[0], run.model, run.tp, weights, cached=cached)
     try:

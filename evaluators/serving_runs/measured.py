@@ -72,8 +72,8 @@ class MeasuredRun:
     what was sent: runs of equal workload differ in knobs only. ``concurrency`` is the
     number of requests kept in flight, None where arrivals were open. ``knobs`` are
     settings beyond the limits, ``sampling`` is how the requests chose their tokens.
-    ``part`` says whether the host constant may be fitted on the run, or is tested on
-    it.
+    Data parallel ``engines`` share the arrivals. ``part`` says whether the host
+    constant may be fitted on the run, or is tested on it.
     """
 
     name: str
@@ -92,6 +92,7 @@ class MeasuredRun:
     part: Part = "test"
     knobs: Mapping[str, str] = field(default_factory=dict)
     sampling: Sampling = "greedy"
+    engines: int = 1
     remarks: tuple[str, ...] = ()
 
 
@@ -115,14 +116,15 @@ def is_knee(run: MeasuredRun, stage: Stage) -> bool:
     """Whether an open loop left so few slots free that waiting decides its latency."""
     if run.concurrency is not None:
         return False
-    return stage.running > KNEE * run.limits.max_running
+    return stage.running > KNEE * run.limits.max_running * run.engines
 
 
 def is_saturated(run: MeasuredRun, stage: Stage) -> bool:
     """Whether more came than the engine could serve: no claim of latency holds."""
     if run.concurrency is not None:
         return run.concurrency > run.limits.max_running
-    return stage.failed > FAILED or stage.running > run.limits.max_running
+    slots = run.limits.max_running * run.engines
+    return stage.failed > FAILED or stage.running > slots
 
 
 def summarised(values: np.ndarray, name: str) -> dict[str, float]:

@@ -1,18 +1,20 @@
 """A measured run served by the simulator, and what its stages took there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from evaluators.calibration.calibration import Calibration
 from evaluators.calibration.shapes import GPUS, MODELS
 from evaluators.calibration.step_time import StepTime
+from evaluators.fleet import Fleet, Member
 from evaluators.scenario import Deployment, Scenario, ServiceClass
 from evaluators.serving_runs.measured import MeasuredRun, Stage, summarised
 from evaluators.serving_runs.sampling import with_sampling
 from evaluators.serving_runs.terms import Shares, shares
+from evaluators.sim.cluster.serving import serve_fleet
 from evaluators.sim.engine import simulate
 from evaluators.sim.run import Run
 from evaluators.workloads.trace import PS_PER_S
@@ -48,21 +50,27 @@ def replayed(run: MeasuredRun, calibration: Calibration) -> tuple[Predicted, ...
     Raises ``ValueError`` where the engine is not simulated as the run needs it.
     """
     scenario = scenario_of(run, calibration)
-    served = simulate(scenario, None)
+    served = serve_fleet(scenario, None) if scenario.fleet else simulate(scenario, None)
     return tuple(predicted(scenario, served, stage) for stage in run.stages)
 
 
 def scenario_of(run: MeasuredRun, calibration: Calibration) -> Scenario:
     """The exam that a run sat: its trace on an engine with its limits."""
+    where, step = deployment(run, calibration), step_time(run, calibration)
+    fleet = None
+    if run.engines > 1:
+        members = (Member(where, step),) * run.engines
+        fleet = Fleet(members, rule="least_outstanding")
     return Scenario(
         name=run.name,
         split="validation",
         regime=1.0,
         trace=run.trace,
-        deployment=deployment(run, calibration),
-        step_time=step_time(run, calibration),
+        deployment=where,
+        step_time=step,
         classes=(ANY,),
         calibration=f"{calibration.name} ({calibration.status})",
+        fleet=fleet,
     )
 
 
@@ -77,12 +85,12 @@ def step_time(run: MeasuredRun, calibration: Calibration) -> StepTime:
 
 
 def deployment(run: MeasuredRun, calibration: Calibration) -> Deployment:
-    """The engine of a run; KV blocks are the calibration's where none were recorded."""
+    """The engine of a run; KV blocks are the calibration's where none were recorded.
+
+    An engine of several is simulated without asynchronous scheduling.
+    """
     limits = run.limits
     tokens = calibration.kv_blocks * calibration.block_tokens
-    more: dict[str, Any] = {}
-    if "async_scheduling" in {field.name for field in fields(Deployment)}:
-        more["async_scheduling"] = limits.is_asynchronous
     return Deployment(
         name=run.name,
         kv_blocks=limits.kv_blocks or tokens // limits.block_tokens,
@@ -90,7 +98,7 @@ def deployment(run: MeasuredRun, calibration: Calibration) -> Deployment:
         max_running=limits.max_running,
         max_step_tokens=limits.max_step_tokens,
         prefix_caching=limits.prefix_caching and run.trace.prefixes is not None,
-        **more,
+        async_scheduling=limits.is_asynchronous and run.engines == 1,
     )
 
 

@@ -104,7 +104,8 @@ def _errors(points: Sequence[Point]) -> str:
         "## Errors\n\nPredicted over measured less one. knee: more than three quarters "
         "of the slots are in use, no claim; saturated: no claim; warm-up: the "
         "measured statistics hold the engine's first minute, no claim of mean and P99 "
-        "TTFT.\n\n" + table(head, rows)
+        "TTFT; lockstep: engines that wait for each other, which is not simulated.\n\n"
+        + table(head, rows)
     )
 
 

@@ -34,6 +34,13 @@ def test_a_calibration_fits_its_model_gpu_ranks_and_widths_only():
         assert not fits(OWN, run(**changed))
 
 
+def test_one_of_two_engines_is_calibrated_apart():
+    pair = run(model="qwen3-30b-a3b", gpu="rtxpro6000", engines=2)
+    alone = run(model="qwen3-30b-a3b", gpu="rtxpro6000")
+    assert finding(None)(pair).name == "qwen3_30b_a3b_dp2_rtxpro6000"
+    assert finding(None)(alone).name == "qwen3_30b_a3b_rtxpro6000"
+
+
 def test_what_is_shipped_is_found_by_what_it_is_of():
     find = finding(None)
     assert find(run()) == OWN

@@ -53,6 +53,13 @@ def test_the_knee_counts_where_every_request_is_known():
     assert not point({}, {}, failed=0.5).is_gated("tpot_mean", at_knee=True)
 
 
+def test_engines_that_wait_for_each_other_are_shown_and_not_claimed():
+    pair = point({"tpot_mean": 1.0}, {"tpot_mean": 1.1}, engines=2, running=100.0)
+    assert pair.flags == ("lockstep",)
+    assert pair.error("tpot_mean") == pytest.approx(0.1)
+    assert not pair.is_gated("tpot_mean", at_knee=True)
+
+
 def test_means_and_tails_that_hold_the_warm_up_are_not_claimed():
     warm = point({}, {}, holds_warm_up=True)
     claimed = [m for m in ("e2e_mean", "ttft_mean", "ttft_p90") if warm.is_gated(m)]

@@ -13,7 +13,6 @@ import numpy as np
 
 from evaluators.serving_runs.measured import (
     Found,
-    LeftOut,
     Limits,
     MeasuredRun,
     Stage,
@@ -35,13 +34,11 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path) -> Found:
-    """The run; left out where several engines shared it."""
+    """The run, which several engines may have shared."""
     meta = json.loads(text(path.with_name("meta.json")))
     kwargs = meta["engine_kwargs"]
     gpu = meta.get("hardware", {}).get("device_name") or _folder(path)
     name = f"{gpu_key(gpu)} {model_key(kwargs['model'])}"
-    if kwargs.get("data_parallel_size", 1) > 1:
-        return Found((), (LeftOut(name, "data parallel with shared experts"),))
     return Found((_run(path, meta, gpu_key(gpu), name),))
 
 
@@ -84,6 +81,7 @@ def _run(path: Path, meta: Record, gpu: str, name: str) -> MeasuredRun:
         workload=Path(str(meta.get("dataset_path", "sharegpt"))).stem,
         trace=trace_of(queued, prompts, outputs),
         stages=(stage,),
+        engines=int(kwargs.get("data_parallel_size") or 1),
         remarks=("arrivals as queued by the engine; prompts taken as different",),
     )
 
