@@ -15,7 +15,7 @@ TRIED = 50
 SMALL = (
     "problem.n_requests=80",
     "problem.regimes=[1.3,1.6,1.9,2.2]",
-    "problem.train_seeds=3",
+    "problem.train_seeds=5",
     "problem.validation_seeds=12",
 )
 MEMORISER = '''
