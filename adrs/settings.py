@@ -18,7 +18,8 @@ from adrs.resources import folder
 from evaluators.problems import names
 
 MISSING = "???"
-LEAST = {"workers": 1, "contenders": 1}
+LEAST = {"workers": 1, "contenders": 1, "tp": 1}
+ONE_OF = {"format": ("text", "json")}
 
 
 class SettingsError(Exception):
@@ -246,6 +247,9 @@ def _as(default: object, wanted: Wanted) -> object:
         )
     if isinstance(value, int) and value < LEAST.get(key, value):
         raise SettingsError(f"{key} is {value}; expected at least {LEAST[key]}")
+    if value not in ONE_OF.get(key, (value,)):
+        known = " or ".join(ONE_OF[key])
+        raise SettingsError(f"{key} is {value!r}; expected {known}")
     return value
 
 

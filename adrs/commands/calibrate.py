@@ -7,12 +7,13 @@ from typing import Protocol
 
 from adrs.scatter import svg
 from adrs.terminal import say
+from adrs.whole_file import write_whole
 from evaluators.calibration.calibration import parse
 from evaluators.calibration.calibration_file import as_text
 from evaluators.calibration.composed import Composed
 from evaluators.calibration.held_out import ShapeError, table_of
 from evaluators.calibration.importers import importer
-from evaluators.calibration.importers.asked import Asked
+from evaluators.calibration.importers.asked import Asked, check_answer
 from evaluators.calibration.records import Calibration
 from evaluators.calibration.samples import PS_PER_S
 
@@ -54,13 +55,13 @@ def run(settings: CalibrateSettings) -> int:
     )
     folder = _folder(settings, source.FOLDER)
     made = source.calibration(folder, asked)
+    check_answer(asked, made.content, getattr(source, "ENGINES", ()))
     text = as_text(made.content)
     name = _name(settings)
     calibration = parse(name, text)
     shapes = list(getattr(source, "shape_errors", lambda *_: [])(folder, asked))
     path = Path(settings.output or RUNS / f"{name}.json").expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text)
     plot = _drawn(calibration, made, settings.plot) if made.steps else None
     if settings.format == "json":
         say(_as_json(calibration, shapes, path, plot))
@@ -110,14 +111,13 @@ def _told(calibration: Calibration, shapes: list[ShapeError]) -> list[str]:
 def _drawn(calibration: Calibration, made: Composed, asked: str | None) -> Path:
     """Draw predicted against measured steps and say where."""
     path = Path(asked).expanduser() if asked else RUNS / f"{calibration.name}.svg"
-    path.parent.mkdir(parents=True, exist_ok=True)
     times = calibration.step_time
     panels = {
         regime: (samples.seconds * MS, samples.predicted_s(times) * MS)
         for regime, samples in made.steps.items()
     }
     title = f"{calibration.model} on {calibration.tp} x {calibration.gpu}: steps"
-    path.write_text(svg(title, panels, "ms"), encoding="utf-8")
+    write_whole(path, svg(title, panels, "ms"))
     return path
 
 

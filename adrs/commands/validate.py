@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from adrs.terminal import note, say
+from adrs.whole_file import write_whole
 from evaluators.serving_runs.calibrated import finding
 from evaluators.serving_runs.report import markdown, summary
 from evaluators.serving_runs.validation import PUBLIC, validated
@@ -36,7 +37,6 @@ def run(settings: ValidateSettings) -> int:
     say(text)
     if settings.output:
         path = Path(settings.output).expanduser()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{text}\n", encoding="utf-8")
+        write_whole(path, f"{text}\n")
         note(f"written to {path}")
     return 0

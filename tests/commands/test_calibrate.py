@@ -53,6 +53,9 @@ def test_the_same_as_json_for_a_program(tmp_path, capsys):
     [
         (["source=mlperf"], "no source 'mlperf'; there are aic, "),
         (["engine=sglang"], "profiler-a100-80g.sglang.json; engines are"),
+        (["gpu=h200_sxm"], "no gpu=h200_sxm of opt-13b; it has 1 x a100-sxm-80g"),
+        (["weights=fp8"], "no weights=fp8 of opt-13b; it has 1 x a100-sxm-80g, float"),
+        (["cached=fp8"], "no cached=fp8 of opt-13b; it has "),
         (["model=opt-99b"], "has no coefficients of opt-99b TP1"),
     ],
 )
@@ -60,6 +63,18 @@ def test_what_a_source_has_not_is_said_in_one_line(tmp_path, capsys, words, says
     assert main([*ASKED, coefficients(tmp_path), *words]) == 1
     error = capsys.readouterr().err
     assert says in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("tp=0", "tp is 0; expected at least 1"),
+        ("format=xml", "format is 'xml'; expected text or json"),
+    ],
+)
+def test_what_cannot_be_asked_is_not_understood(capsys, word, says):
+    assert main([*ASKED, word]) == 2
+    assert says in capsys.readouterr().err
 
 
 def test_without_a_folder_the_package_or_the_way_to_it_is_named(capsys, monkeypatch):

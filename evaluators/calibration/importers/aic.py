@@ -246,7 +246,7 @@ def _table(
     for name, value in where.items():
         if name in found or name not in optional:
             rows &= np.asarray(column(path, found, name) == value)
-    devices = set(np.unique(column(path, found, "device")).tolist())
+    devices = set(map(str, column(path, found, "device").tolist()))
     if devices != {system.device}:
         raise ValueError(
             f"{path}: measured on {sorted(devices)}; expected {system.device}"

@@ -25,6 +25,7 @@ from evaluators.calibration.samples import Samples, steps
 from evaluators.calibration.shapes import GPUS, ModelShape
 
 FOLDER = "gpu/llmservingsim/perf"
+ENGINES = ("dp2",)
 US = 1e-6
 
 GPU_NAMES = {"RTXPRO6000": "rtx-pro-6000-96g", "RTX4090": "rtx-4090-24g"}
