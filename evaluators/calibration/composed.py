@@ -95,6 +95,11 @@ def composed(tables: OpTables, wanted: Wanted, provenance: Provenance) -> Compos
     not there.
     """
     model, tp, dtype = wanted.model, wanted.tp, wanted.dtype
+    if model.heads % tp or max(model.kv_heads, tp) % min(model.kv_heads, tp):
+        raise ValueError(
+            f"{model.name} has {model.heads} heads, {model.kv_heads} of keys and "
+            f"values; {tp} ranks cannot part them evenly"
+        )
     sums = KernelSums(tables.without(), model, tp, wanted.graphs)
     outline = Outline(model, tables.gpu, tp, dtype, wanted.engine, (), REFERENCE)
     fit(sums, _limits(outline))  # leaves its notes of what no table holds

@@ -53,7 +53,7 @@ def _sizes(shape: ModelShape) -> tuple[Any, ...]:
 
 def _shape(folder: str, config: dict[str, Any]) -> ModelShape:
     name = str(config.get("_name_or_path") or folder).rsplit("/", maxsplit=1)[-1]
-    heads, hidden = int(config["num_attention_heads"]), int(config["hidden_size"])
+    heads, hidden = _whole(config, "num_attention_heads"), _whole(config, "hidden_size")
     act = config.get("hidden_act", "silu")
     if act not in GATED:
         raise ValueError(f"hidden_act {act!r} is no gated feed-forward: {GATED}")
@@ -61,15 +61,16 @@ def _shape(folder: str, config: dict[str, Any]) -> ModelShape:
     head_dim = config.get("head_dim") or hidden // heads
     if latent is not None:
         head_dim = config["qk_nope_head_dim"]
+    kv_heads = config.get("num_key_value_heads") or heads
     return ModelShape(
         name.lower(),
-        int(config["num_hidden_layers"]),
+        _whole(config, "num_hidden_layers"),
         hidden,
         heads,
-        int(config.get("num_key_value_heads") or heads),
-        int(head_dim),
-        int(config["intermediate_size"]),
-        int(config["vocab_size"]),
+        _part({"num_key_value_heads": kv_heads}, "num_key_value_heads", heads),
+        _whole({"head_dim": head_dim}, "head_dim"),
+        _whole(config, "intermediate_size"),
+        _whole(config, "vocab_size"),
         experts=_experts(config),
         latent=latent,
     )
@@ -80,10 +81,13 @@ def _experts(config: dict[str, Any]) -> Experts | None:
     if number is None:
         return None
     inter = config.get("moe_intermediate_size") or config["intermediate_size"]
+    chosen = _whole(config, "num_experts_per_tok")
+    if not isinstance(number, int) or chosen > number:
+        raise ValueError(f"num_experts_per_tok is {chosen} of {number!r} experts")
     return Experts(
-        int(number),
-        int(config["num_experts_per_tok"]),
-        int(inter),
+        number,
+        chosen,
+        _whole({"moe_intermediate_size": inter}, "moe_intermediate_size"),
         int(config.get("n_shared_experts") or 0),
         int(config.get("first_k_dense_replace") or 0),
     )
@@ -100,3 +104,19 @@ def _latent(config: dict[str, Any]) -> Latent | None:
         int(config["qk_rope_head_dim"]),
         int(config["v_head_dim"]),
     )
+
+
+def _whole(config: dict[str, Any], key: str) -> int:
+    """The size of that key; raises ``ValueError`` when it is no positive integer."""
+    value = config[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{key} is {value!r}; expected an integer, 1 or more")
+    return value
+
+
+def _part(config: dict[str, Any], key: str, of: int) -> int:
+    """The same; it must divide ``of``."""
+    value = _whole(config, key)
+    if of % value:
+        raise ValueError(f"{key} is {value}; expected a divisor of {of}")
+    return value

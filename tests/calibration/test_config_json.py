@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -66,6 +67,12 @@ def test_another_model_keeps_its_sizes_through_a_calibration_file(tmp_path):
     assert loaded.shape == shape and loaded.model == "my-model"
 
 
+def test_ranks_that_cannot_part_the_heads_evenly_are_refused():
+    shape = replace(MODELS["mistral-7b"], heads=24, kv_heads=6)
+    with pytest.raises(ValueError, match="24 heads, 6 of keys and values; 16 ranks"):
+        composed(tables(), Wanted(shape, 16, "bfloat16", "vllm"), Provenance("x"))
+
+
 def test_a_known_model_is_in_a_file_by_its_name():
     shape = MODELS["mistral-7b"]
     made = composed(tables(), Wanted(shape, 1, "bfloat16", "vllm"), Provenance("x"))
@@ -79,6 +86,12 @@ def test_a_known_model_is_in_a_file_by_its_name():
         ({**DEEPSEEK, "q_lora_rank": None}, "without a query rank is not measured"),
         ({"hidden_size": 1}, "config.json has no 'num_attention_heads'"),
         ([], "config.json: "),
+        ({**LLAMA, "num_attention_heads": 0}, "num_attention_heads is 0; expected an"),
+        ({**LLAMA, "num_hidden_layers": 0}, "num_hidden_layers is 0; expected an"),
+        ({**LLAMA, "hidden_size": 1}, "head_dim is 0; expected an integer, 1 or more"),
+        ({**LLAMA, "num_key_value_heads": 7}, "heads is 7; expected a divisor of 32"),
+        ({**LLAMA, "vocab_size": None}, "vocab_size is None; expected an integer"),
+        ({**MIXTRAL, "num_experts_per_tok": 9}, "num_experts_per_tok is 9 of 8 exp"),
     ],
 )
 def test_a_config_of_another_kind_is_refused_with_its_file(tmp_path, config, says):
