@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from dataclasses import asdict, fields, replace
 from typing import Any, cast, get_args
 
@@ -29,6 +30,10 @@ from evaluators.calibration.step_time import Batch, StepTime
 VERSION = 2
 BLOCK_TOKENS = 16
 
+# Beyond these no sum of a step fits 64 bits, and no table memory.
+MOST = 10**15
+MOST_COUNT = 2**22
+
 # Rounding of a file's numbers may undercut the data sheet by this much, no more.
 ROUNDING = 1e-3
 
@@ -41,7 +46,7 @@ def parsed(name: str, text: str) -> Calibration:
     """
     keys = {field.name for field in fields(Calibration)} - {"name", "shape"}
     keys |= {"version", "model"}
-    found = checked_keys(json.loads(text), keys, "the file")
+    found = checked_keys(json.loads(text, object_pairs_hook=_once), keys, "the file")
     if found["version"] != VERSION:
         raise ValueError(f"version is {found['version']!r}; expected {VERSION}")
     if found["status"] not in get_args(Status):
@@ -56,7 +61,10 @@ def parsed(name: str, text: str) -> Calibration:
         gpu=one_of(found["gpu"], GPUS, "gpu"),
         tp=whole(found["tp"], "tp"),
         provenance=_provenance(found["provenance"]),
-        assumptions=tuple(_text(x, "assumptions") for x in found["assumptions"]),
+        assumptions=tuple(
+            _text(x, "assumptions")
+            for x in _listed(found["assumptions"], "assumptions")
+        ),
         error=_error(found["error"]),
         kv_blocks=whole(found["kv_blocks"], "kv_blocks"),
         block_tokens=whole(found["block_tokens"], "block_tokens"),
@@ -67,6 +75,16 @@ def parsed(name: str, text: str) -> Calibration:
     )
     _check_floor(made)
     return made
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; ``ValueError`` for a key that is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        raise ValueError(f"keys that are there twice: {', '.join(twice)}")
+    return found
 
 
 def as_text(content: dict[str, Any]) -> str:
@@ -160,7 +178,12 @@ def _text(value: object, name: str) -> Any:  # noqa: ANN401 (a string, or one of
 
 def _error(data: object) -> StepError:
     found = checked_keys(data, {"regimes", "reference"}, "error")
+    if not isinstance(found["regimes"], dict):
+        raise ValueError(f"regimes is {found['regimes']!r}; expected an object")
     regimes = {str(k): (float(m), float(w)) for k, (m, w) in found["regimes"].items()}
+    for name, errors in regimes.items():
+        if not all(0 <= error < math.inf for error in errors):
+            raise ValueError(f"error of {name} is {errors}; expected two shares from 0")
     return StepError(regimes, str(found["reference"]))
 
 
@@ -183,7 +206,7 @@ def step_time(data: object) -> StepTime:
 
 def _listed(value: object, name: str) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"{name} must be a list, with one entry for each context knot")
+        raise ValueError(f"{name} is {value!r}; expected a list")
     return value
 
 
@@ -198,6 +221,8 @@ def expanded(knots: Any, name: str) -> tuple[int, ...]:  # noqa: ANN401 (from JS
     points = [(whole(x, name, 0), whole(y, name, 0)) for x, y in knots]
     if not points or points[0][0] != 0:
         raise ValueError(f"{name}: the first knot must be at count 0")
+    if points[-1][0] > MOST_COUNT:
+        raise ValueError(f"{name}: knot at count {points[-1][0]} is after {MOST_COUNT}")
     table = [points[0][1]]
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         if x1 <= x0:
@@ -268,4 +293,6 @@ def whole(value: object, name: str, least: int = 1) -> int:
     """The value, a whole number of at least ``least``; else ``ValueError``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} is {value!r}; expected an integer, {least} or more")
+    if value > MOST:
+        raise ValueError(f"{name} is {value:.3g}; expected at most {MOST:.0e}")
     return value

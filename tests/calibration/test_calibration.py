@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import asdict
 from importlib.resources import files
 from itertools import pairwise
@@ -191,7 +192,7 @@ def slower(**changes):
         (broken(kv_blocks=-1), "kv_blocks is -1; expected an integer, 1 or more"),
         (slower(context_ps=[[[0, -5]]]), "context_ps is -5; expected an integer"),
         (slower(context_ps=[[[0, 5]]] * 2), "expected one knot a table, the first 0"),
-        (slower(context_ps=7), "context_ps must be a list, with one entry for each"),
+        (slower(context_ps=7), "context_ps is 7; expected a list"),
         (slower(context_knots=[-1]), "context_knots is -1; expected an integer"),
         (
             slower(context_knots=[0, 9, 9], context_ps=[[[0, 50000]]] * 3),
@@ -202,6 +203,18 @@ def slower(**changes):
             "faster than the",
         ),
         (slower(prefill_work_ps=0.5), "prefill_work_ps is 0.5; expected an integer"),
+        (broken(tp=10**30), "tp is 1e+30; expected at most 1e+15"),
+        (broken(assumptions="x"), "assumptions is 'x'; expected a list"),
+        ('{"tp": 1, "tp": 2}', "keys that are there twice: tp"),
+        (
+            broken(error={"regimes": 5, "reference": "x"}),
+            "regimes is 5; expected an object",
+        ),
+        (
+            broken(error={"regimes": {"a": [math.nan, 0]}, "reference": "x"}),
+            "error of a is (nan, 0.0); expected two shares",
+        ),
+        (slower(tokens_ps=[[0, 0], [10**12, 1]]), "knot at count 1000000000000 is aft"),
         (slower(tokens_ps=[]), "tokens_ps: the first knot must be at count 0"),
         (slower(tokens_ps=7), "tokens_ps must be a list of knots"),
         (slower(tokens_ps=[[0, 0], [9, 1], [9, 2]]), "knot at count 9 comes after 9"),
