@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, cast
 from evaluators.serving_runs import readers
 from evaluators.serving_runs.measured import Found, LeftOut, MeasuredRun
 
-HELPERS = ("files",)
+HELPERS = ("files", "plain_checks")
 MOST_FILES = 2000
 
 

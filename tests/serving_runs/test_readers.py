@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 
 import numpy as np
 import pytest
@@ -215,6 +216,46 @@ def test_a_damaged_description_is_told_in_one_line_with_the_format(tmp_path):
     with pytest.raises(
         ValueError, match=r"requests.csv cannot be read .* format plain"
     ):
+        collected(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"max_runing": 3}, "unknown keys max_runing"),
+        ({"tp": 0}, "tp is 0; expected an integer, 1 or more"),
+        ({"kv_blocks": "many"}, "kv_blocks is 'many'; expected an integer"),
+        ({"is_asynchronous": "false"}, "is_asynchronous is 'false'; expected true or"),
+        ({"cut_s": math.nan}, "cut_s is nan; expected seconds"),
+        ({"cut_s": 99.0}, "no request ended behind cut_s"),
+    ],
+)
+def test_a_description_of_what_cannot_be_names_the_key(tmp_path, changes, says):
+    plain_run(tmp_path / "mine", [(0.0, 40, 11, 0.1, 1.1), (1, 40, 11, "", "")])
+    path = tmp_path / "mine" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(ValueError, match=says):
+        collected(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([], "no requests below the header"),
+        ([(0.0, 40, 11, 0.1)], "line 2 has not as many cells as the header"),
+        ([(0.0, 40, 0, 0.1, 1.1)], "line 2: output_tokens is '0'; expected an integ"),
+        ([(0.0, "40.0", 9, 0.1, 1.1)], "prompt_tokens is '40.0'; expected an integer"),
+        ([("nan", 40, 9, 0.1, 1.1)], "arrived_s is 'nan'; expected seconds from 0"),
+        ([(0.0, 40, 9, 1.1, 0.1)], "ttft_s '1.1', e2e_s '0.1'; expected seconds"),
+        ([(0.0, 40, 9, "", "")], "no request ended"),
+    ],
+)
+def test_a_request_that_cannot_be_names_its_line_and_cell(tmp_path, rows, says):
+    path = plain_run(tmp_path / "mine", [(0.0, 40, 11, 0.1, 1.1)])
+    head = path.read_text().splitlines()[0]
+    lines = [",".join(map(str, row)) for row in rows]
+    path.write_text("\n".join([head, *lines]))
+    with pytest.raises(ValueError, match=says):
         collected(tmp_path)
 
 

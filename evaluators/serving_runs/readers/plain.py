@@ -11,7 +11,6 @@ that the engine generated), ttft_s, e2e_s (empty: failed); perhaps stage (0) and
 (equal numbers: the same prompt).
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -28,12 +27,12 @@ from evaluators.serving_runs.measured import (
     summarised,
     trace_of,
 )
-from evaluators.serving_runs.readers.files import beside, header, table, text
+from evaluators.serving_runs.readers.files import beside, header
+from evaluators.serving_runs.readers.plain_checks import checked_rows, described
 from evaluators.serving_runs.sampling import COSTS, Sampling
 from evaluators.serving_runs.shared_prompts import repeated
 
 COLUMNS = {"arrived_s", "prompt_tokens", "output_tokens", "ttft_s", "e2e_s"}
-NEEDED = ("name", "model", "gpu", "tp", "max_running", "max_step_tokens")
 
 Row = Mapping[str, str]
 
@@ -47,11 +46,8 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path) -> Found:
     """The run; raises ``ValueError`` naming what its description lacks."""
-    told = cast("dict[str, Any]", json.loads(text(path.with_name("run.json"))))
-    missing = [key for key in NEEDED if key not in told]
-    if missing:
-        raise ValueError(f"{path.with_name('run.json')} lacks {', '.join(missing)}")
-    rows = sorted(table(path), key=lambda row: float(row["arrived_s"]))
+    told = described(path.with_name("run.json"))
+    rows = sorted(checked_rows(path), key=lambda row: float(row["arrived_s"]))
     block = int(told.get("block_tokens", 16))
     prompts = np.array([int(row["prompt_tokens"]) for row in rows])
     shared = None
@@ -81,6 +77,8 @@ def read(path: Path) -> Found:
         concurrency=told.get("concurrency"),
         sampling=_sampling(told),
     )
+    if not run.stages:
+        raise ValueError("no request ended behind cut_s: ttft_s and e2e_s are empty")
     return Found((run,))
 
 
