@@ -10,16 +10,14 @@ from typing import Any
 
 from adrs.archive import Archive
 from adrs.candidate import Candidate
+from adrs.curve import Curve, whole
 from adrs.isolation import STRICT
 from adrs.kernel_replay import KernelReplay
 from adrs.run_folder import CONFIG, JOURNAL, RunFolder, is_incidental
+from adrs.shown import Entry, Report
 from adrs.summary import diff, gains, root
-from adrs.tracking import Entry, Report
 from adrs.verdict import Contender, Verdict
 from evaluators.problems import load
-
-CURVE_POINTS = 200
-"""MLflow draws, and stores, each point; more say nothing to the eye."""
 
 
 def report(
@@ -37,7 +35,7 @@ def report(
         name=folder.name,
         settings=_decisive(settings),
         metrics=_closing(verdict),
-        curve=curve(archive),
+        curve=whole(archive.rows),
         entries=tuple(
             _with_kernels(each, verdict, replay)
             for each in _entries(
@@ -52,19 +50,37 @@ def report(
 
 def stopped(folder: RunFolder, settings: Mapping[str, Any], archive: Archive) -> Report:
     """A run that was interrupted before its verdict."""
-    again = shlex.join(("adrs", "evolve", f"run={folder.name}"))
+    curve = Curve()
+    curve.take(archive.rows)
+    begun = _begun(
+        folder, settings, f"stopped; {_again(folder)} and its settings go on"
+    )
+    return replace(begun, curve=curve.points, files=(folder.path / CONFIG,))
+
+
+def under_way(folder: RunFolder, settings: Mapping[str, Any]) -> Report:
+    """A run that is searching, or was killed at it, without its curve."""
+    note = f"under way; if it died, {_again(folder)} and its settings go on"
+    return _begun(folder, settings, note)
+
+
+def _begun(folder: RunFolder, settings: Mapping[str, Any], note: str) -> Report:
     return Report(
         problem=settings["problem.name"],
         campaign_id=_campaign_id(folder),
         name=folder.name,
         settings=_decisive(settings),
         metrics={},
-        curve=curve(archive),
+        curve={},
         entries=(),
-        files=(folder.path / CONFIG,),
+        files=(),
         winner=None,
-        note=f"stopped; {again} and its settings go on",
+        note=note,
     )
+
+
+def _again(folder: RunFolder) -> str:
+    return shlex.join(("adrs", "evolve", f"run={folder.name}"))
 
 
 def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,21 +91,6 @@ def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _campaign_id(folder: RunFolder) -> str:
     text = f"{folder.path.resolve()} {folder.digest}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def curve(archive: Archive) -> dict[str, dict[int, float]]:
-    """Best score so far and share of valid candidates by number of evaluations."""
-    best, valid = 0.0, 0
-    points: dict[str, dict[int, float]] = {"best_train": {}, "valid_share": {}}
-    stride = max(1, len(archive.rows) // CURVE_POINTS)
-    for number, row in enumerate(archive.rows, start=1):
-        improves = row.score > best and row.dropped is None
-        best = row.score if improves else best
-        valid += row.failure is None
-        if improves or number % stride == 0 or number == len(archive.rows):
-            points["best_train"][number] = best
-            points["valid_share"][number] = valid / number
-    return points
 
 
 def _closing(verdict: Verdict) -> dict[str, float]:

@@ -10,62 +10,30 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from adrs.browse import VIEW, database, shared_view, url
+from adrs.shown import Entry, Report
 
 MOST_AT_ONCE = 1000
 """Metrics that MLflow takes in one batch."""
+
+NOTE = "mlflow.note.content"
 
 
 class TrackingError(Exception):
     """MLflow could not take the results; the journal has them all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One child run: a baseline or an elite.
-
-    ``tags`` say where it comes from, among them what ``exams`` it sat; ``metrics`` are
-    numbers with their unit in the name, among them ``validation``; ``files`` map a name
-    to its text.
-    """
-
-    candidate_id: str
-    name: str
-    tags: Mapping[str, str]
-    metrics: Mapping[str, float]
-    files: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """A campaign as it is shown.
-
-    ``campaign_id`` names it for ever: reporting it twice changes nothing. ``curve``
-    maps a metric to its value at a step. ``winner`` is the candidate id of one of the
-    entries, None for a campaign that was stopped before it had one.
-    """
-
-    problem: str
-    campaign_id: str
-    name: str
-    settings: Mapping[str, Any]
-    metrics: Mapping[str, float]
-    curve: Mapping[str, Mapping[int, float]]
-    entries: tuple[Entry, ...]
-    files: tuple[Path, ...]
-    winner: str | None
-    note: str
-
-
 class Tracker:
-    """A store under ``runs`` that opens in the background; ``report`` writes to it."""
+    """A store under ``runs`` that opens in the background.
+
+    ``follow`` and ``report`` write to it, one after the other and from any thread.
+    """
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs.resolve()
@@ -73,18 +41,29 @@ class Tracker:
         self._client = opener.submit(_client, self._runs)
         opener.shutdown(wait=False)
 
+    def follow(self, report: Report) -> None:
+        """Write of a campaign under way the curve, or what is new of it.
+
+        Its run stays RUNNING. Raises ``TrackingError`` when the store refuses.
+        """
+        self._tell(_follow, report)
+
     def report(self, report: Report) -> str:
         """Write a campaign, or what is new of it; returns the URL of the leaderboard.
 
         Raises ``TrackingError`` when the store refuses.
         """
+        return url(self._tell(_write, report))
+
+    def _tell(self, write: Callable[[Any, str, Report], None], report: Report) -> str:
+        """Have it written; the id of the experiment."""
         client = self.wait()
         try:
             experiment = _experiment(client, report.problem, self._runs)
-            _write(client, experiment, report)
+            write(client, experiment, report)
         except _refusals() as error:
             raise self._refused(error) from error
-        return url(experiment)
+        return experiment
 
     def wait(self) -> Any:  # noqa: ANN401 (mlflow is imported lazily)
         """The client, once the store is open; raises ``TrackingError`` if it fails."""
@@ -145,7 +124,7 @@ def _experiment(client: Any, problem: str, runs: Path) -> str:  # noqa: ANN401
         "adrs.problem": problem,
         "adrs.metric": "validation",
         "adrs.direction": "maximize",
-        "mlflow.note.content": (
+        NOTE: (
             "Policies by their score on fresh validation scenarios. "
             f"Open the [ranked view](#/experiments?viewStateShareKey={VIEW})."
         ),
@@ -155,26 +134,23 @@ def _experiment(client: Any, problem: str, runs: Path) -> str:  # noqa: ANN401
     return str(client.create_experiment(name, artifact_location=place, tags=tags))
 
 
+def _follow(client: Any, experiment: str, report: Report) -> None:  # noqa: ANN401
+    """What a killed writer left is completed: the note is written last."""
+    parent = _parent(client, experiment, report)
+    is_running = parent.info.status == "RUNNING"
+    if not is_running or parent.data.tags.get(NOTE) != report.note:
+        client.log_batch(parent.info.run_id, params=_params(report))
+        client.update_run(parent.info.run_id, status="RUNNING")
+        client.set_tag(parent.info.run_id, NOTE, report.note)
+    _draw(client, parent, report)
+
+
 def _write(client: Any, experiment: str, report: Report) -> None:  # noqa: ANN401
     find = partial(_find, client, experiment)
-    parent = find("adrs.campaign_id", report.campaign_id)
-    if parent is None:
-        parent = client.create_run(
-            experiment,
-            run_name=report.name,
-            tags={
-                "kind": "campaign",
-                "adrs.campaign_id": report.campaign_id,
-                "mlflow.user": os.environ.get("USER", "unknown"),
-                "mlflow.source.name": f"adrs evolve run={report.name}",
-            },
-        )
-    points = _metrics(report, parent)
-    for start in range(0, len(points), MOST_AT_ONCE):
-        part = points[start : start + MOST_AT_ONCE]
-        client.log_batch(parent.info.run_id, metrics=part)
+    parent = _parent(client, experiment, report)
+    _draw(client, parent, report)
     client.log_batch(parent.info.run_id, params=_params(report))
-    client.set_tag(parent.info.run_id, "mlflow.note.content", report.note)
+    client.set_tag(parent.info.run_id, NOTE, report.note)
     for file in report.files:
         client.log_artifact(parent.info.run_id, str(file))
     for entry in report.entries:
@@ -187,6 +163,29 @@ def _write(client: Any, experiment: str, report: Report) -> None:  # noqa: ANN40
             _register(client, find("adrs.key", _key(report, won)), report, won)
     status = "KILLED" if report.winner is None else "FINISHED"
     client.set_terminated(parent.info.run_id, status)
+
+
+def _parent(client: Any, experiment: str, report: Report) -> Any:  # noqa: ANN401
+    """The campaign's run, made if it is not there."""
+    return _find(
+        client, experiment, "adrs.campaign_id", report.campaign_id
+    ) or client.create_run(
+        experiment,
+        run_name=report.name,
+        tags={
+            "kind": "campaign",
+            "adrs.campaign_id": report.campaign_id,
+            "mlflow.user": os.environ.get("USER", "unknown"),
+            "mlflow.source.name": f"adrs evolve run={report.name}",
+        },
+    )
+
+
+def _draw(client: Any, parent: Any, report: Report) -> None:  # noqa: ANN401
+    points = _metrics(report, parent)
+    for start in range(0, len(points), MOST_AT_ONCE):
+        part = points[start : start + MOST_AT_ONCE]
+        client.log_batch(parent.info.run_id, metrics=part)
 
 
 def _find(client: Any, experiment: str, tag: str, value: str) -> Any:  # noqa: ANN401

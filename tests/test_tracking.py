@@ -14,7 +14,8 @@ from adrs.browse import command, database, experiment_id, shared_view
 from adrs.records import Header
 from adrs.report import stopped
 from adrs.run_folder import CONFIG, JOURNAL, claim
-from adrs.tracking import Entry, Report, Tracker, TrackingError
+from adrs.shown import Entry, Report
+from adrs.tracking import Tracker, TrackingError
 from tests.acceptance.command import limited
 
 SEED, ELITE = "a" * 16, "b" * 16

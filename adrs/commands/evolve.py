@@ -3,15 +3,17 @@
 import importlib
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from adrs import hints, kernel_replay, rerun, secret, summary
-from adrs.archive import Archive
+from adrs.archive import Archive, ArchiveError
 from adrs.asking import Outage
+from adrs.board import Board
 from adrs.budget import Budget, Limits
-from adrs.campaign import Campaign, Search
+from adrs.campaign import Campaign, Observer, Search
 from adrs.candidate import Candidate
 from adrs.exams import Sitting, check, exams, sitting
 from adrs.guard import Guarded
@@ -22,7 +24,6 @@ from adrs.llm.model import Model, ModelUnavailableError
 from adrs.pool import Pool, cores
 from adrs.progress import Progress
 from adrs.records import Event, Header
-from adrs.report import report, stopped
 from adrs.resources import seeds
 from adrs.run_folder import (
     CONTROL,
@@ -36,7 +37,6 @@ from adrs.run_folder import (
 from adrs.settings import Settings
 from adrs.terminal import note, say
 from adrs.timings import Timings, elapsed_s
-from adrs.tracking import Report, Tracker, TrackingError
 from adrs.validation import identity, validate
 from adrs.variation.draft import number, take_apart
 from adrs.verdict import Verdict
@@ -49,13 +49,14 @@ RUNS = Path("runs")
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What both arms of a run share."""
+    """What both arms of a run share; ``observers`` are those of the evolved one."""
 
     settings: Settings
     folder: RunFolder
     at: Sitting
     train: tuple[Exam, ...]
     pool: Pool
+    observers: tuple[Observer, ...]
 
 
 class Means(NamedTuple):
@@ -64,6 +65,7 @@ class Means(NamedTuple):
     budget: Budget
     model: Model
     ends: Callable[[int], str | None]
+    observers: tuple[Observer, ...] = ()
 
 
 def run(settings: Settings) -> int:
@@ -87,14 +89,17 @@ def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
     at, train = _prepared(settings, folder, archive)
     limits = confine.Limits(**settings.limits)
     workers = settings.workers or cores()
-    with Pool(at.problem.name, workers, settings.isolation, limits) as pool:
-        tracker = Tracker(RUNS) if settings.tracking.enabled else None
-        bench = Bench(settings, folder, at, train, pool)
+    with (
+        Pool(at.problem.name, workers, settings.isolation, limits) as pool,
+        _board(settings, folder, archive) as board,
+    ):
+        observers = () if board is None else (board.live,)
+        bench = Bench(settings, folder, at, train, pool, observers)
         try:
             verdict = _verdict(bench, archive)
-        except (KeyboardInterrupt, ModelUnavailableError):
-            if tracker is not None:
-                _track(tracker, stopped(folder, _flat(settings), archive))
+        except (KeyboardInterrupt, ModelUnavailableError, ArchiveError):
+            if board is not None:
+                board.stopped()
             raise
     winner = verdict.winner
     if winner is not None:
@@ -103,13 +108,19 @@ def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
     replay = _replayed(settings, at, archive, verdict)
     text = summary.summary(archive, verdict, replay)
     say(text)
-    url = None
-    if tracker is not None:
-        url = _track(tracker, report(folder, _flat(settings), archive, verdict, replay))
+    url = None if board is None else board.finished(verdict, replay)
     say(hints.after(settings, folder.path, url, won=winner is not None))
-    if tracker is None or url is not None:
+    if board is None or url is not None:
         folder.finish(text)
     return 0
+
+
+def _board(
+    settings: Settings, folder: RunFolder, archive: Archive
+) -> AbstractContextManager[Board | None]:
+    if not settings.tracking.enabled:
+        return nullcontext()
+    return Board(RUNS, folder, dict(settings.leaves()), archive)
 
 
 def _replayed(
@@ -195,8 +206,9 @@ def _search(bench: Bench, archive: Archive) -> None:
     model = build_model(settings.llm, bench.at.problem, settings.seed)
     is_wary = kept.exists() and kept.stat().st_size > 0
     guarded = Guarded(model, settings.search.slots, is_wary=is_wary)
+    recording = recorded.record(guarded, kept)
     sources = seeds(bench.at.problem.name)
-    means = Means(budget, recorded.record(guarded, kept), ends or _never)
+    means = Means(budget, recording, ends or _never, bench.observers)
     _run_campaign("evolve", bench, archive, means, sources)
 
 
@@ -241,7 +253,7 @@ def _run_campaign(
     means: Means,
     sources: dict[str, str],
 ) -> None:
-    budget, model, ends = means
+    budget, model, ends, observers = means
     progress = Progress(sys.stderr)
     search = dict(bench.settings.search)
     outage = Outage(give_up_s=search.pop("outage_s"))
@@ -257,6 +269,7 @@ def _run_campaign(
             Timings(archive.path, budget),
             Watch(stage, archive, budget, progress),
             Trust(outage),
+            *observers,
         ),
         ends=ends,
     )
@@ -272,21 +285,6 @@ def build_model(section: Settings, problem: Problem, seed: int) -> Model:
     options = {key: value for key, value in section.items() if key != "provider"}
     module = importlib.import_module(f"adrs.llm.{section.provider}")
     return cast(Model, module.build(problem, seed, **options))
-
-
-def _flat(settings: Settings) -> dict[str, object]:
-    return dict(settings.leaves())
-
-
-def _track(tracker: Tracker, made: Report) -> str | None:
-    try:
-        return tracker.report(made)
-    except TrackingError as error:
-        note(
-            f"not on the MLflow leaderboard: {error}; the journal has everything, the "
-            "same command tries again"
-        )
-        return None
 
 
 def _opening(folder: RunFolder, archive: Archive) -> str:

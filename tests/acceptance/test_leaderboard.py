@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from adrs.archive import Archive
+from adrs.curve import whole
 from tests.acceptance.command import ENVIRONMENT, SHORT, adrs, evolve, limited, words
 
 TRACKED = ("tracking=mlflow", "budget.evaluations=8")
@@ -157,3 +159,45 @@ def test_a_run_killed_while_it_reports_is_there_once(client, place):
         assert {"policy/policy.py", "policy/train.json"} <= files
     winner = "name = 'adrs.scheduling' and tags.campaign = 'c'"
     assert len(client.search_model_versions(winner)) == 1
+
+
+def test_a_run_killed_whenever_it_told_something_has_each_point_once(client, place):
+    typed = (*TRACKED, "run=d", "seed=3", "budget.evaluations=40")
+    folder, moments = place / "runs/d", random.Random(4)
+    for _ in range(4):
+        before = n_points(client, "d")
+        process = subprocess.Popen(
+            words("evolve", *SHORT, *typed), cwd=place, env=ENVIRONMENT
+        )
+        while process.poll() is None and not (folder / "winner.py").exists():
+            if n_points(client, "d") > before:
+                break
+            time.sleep(0.05)
+        time.sleep(moments.uniform(0, 0.5))
+        process.kill()
+        process.wait()
+        for last in ("winner.py", "summary.txt"):
+            (folder / last).unlink(missing_ok=True)
+    done = evolve(*typed, cwd=place)
+    assert done.returncode == 0, done.stderr
+    (parent,), children = campaigns(client, "d")
+    assert (parent.info.status, len(children)) == ("FINISHED", 4)
+    with Archive.read(folder / "journal.jsonl") as archive:
+        curve = whole(archive.rows)
+    for name, values in curve.items():
+        history = client.get_metric_history(parent.info.run_id, name)
+        told = {
+            (point.step, point.timestamp - parent.info.start_time): point.value
+            for point in history
+        }
+        assert len(history) == len(told)
+        wanted = {(step, step): value for step, value in values.items()}
+        assert told == pytest.approx(wanted, rel=1e-5)
+
+
+def n_points(client, name):
+    """How many points of the curve the store has; there is one parent at most."""
+    parents, _ = campaigns(client, name)
+    assert len(parents) <= 1
+    ids = [parent.info.run_id for parent in parents]
+    return sum(len(client.get_metric_history(id_, "best_train")) for id_ in ids)
