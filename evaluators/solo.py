@@ -14,7 +14,8 @@ from evaluators.views import Ints
 def solo_ps(scenario: Scenario) -> Ints:
     """Picoseconds from arrival to finish of each request if it were the only one.
 
-    The prompt is computed in chunks of ``max_step_tokens``, then one token a step.
+    The prompt is computed in chunks of ``max_step_tokens``, then one token a step. So
+    no decode of its own is beside a prefill, and none of those prices is paid.
     """
     step, trace = scenario.step_time, scenario.trace
     most = scenario.deployment.max_step_tokens

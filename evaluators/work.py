@@ -4,7 +4,8 @@ A step's duration is shared out among what it computes so that no share exceeds 
 step took. Shares are fixed prices: ``prompt_ps`` for a prompt token and ``answer_ps``
 for a decoded one, such that a step of P prompt tokens and D decodes always lasts at
 least ``P * prompt_ps + D * answer_ps`` (fixed costs are shared by as many as can run),
-plus attention work, which is additive already.
+plus attention work, which is additive already. What decodes take longer beside a
+prefill is left out: a policy may keep the two apart.
 """
 
 from dataclasses import dataclass

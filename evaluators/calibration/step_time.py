@@ -36,6 +36,11 @@ class StepTime:
              + prefill_token_ps * prefill_tokens + prefill_work_ps * prefill_work
              + prefill_ps * prefills + prefill_context_ps * prefill_context
              + longest_context_ps * longest_context
+             + beside_ps(batch)
+
+    Decodes beside a prefill read slower than alone: a step that has both, and no other,
+    also pays ``beside_decode_ps`` for each decode and ``beside_context_ps`` for each of
+    their context tokens (both 0 where nobody measured the two together).
 
     ``context_knots`` are ascending mean contexts in tokens, the first 0;
     ``context_ps[i]`` is a table by decodes of what a context token costs between this
@@ -57,6 +62,8 @@ class StepTime:
     prefill_ps: int = 0
     prefill_context_ps: int = 0
     longest_context_ps: int = 0
+    beside_decode_ps: int = 0
+    beside_context_ps: int = 0
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` naming what is empty, negative or out of order."""
@@ -92,6 +99,7 @@ class StepTime:
             + self.prefill_ps * batch.prefills
             + self.prefill_context_ps * batch.prefill_context
             + self.longest_context_ps * batch.longest_context
+            + self.beside_ps(batch)
         )
         return max(1, total)
 
@@ -104,6 +112,13 @@ class StepTime:
             for table, start, end in zip(self.context_ps, edges, ends, strict=True)
         )
 
+    def beside_ps(self, batch: Batch) -> int:
+        """Picoseconds that decodes take longer as they are beside a prefill."""
+        if not batch.prefill_tokens:
+            return 0
+        decodes_ps = self.beside_decode_ps * batch.decodes
+        return decodes_ps + self.beside_context_ps * batch.context_tokens
+
     def _prices(self) -> tuple[int, ...]:
         return (
             self.prefill_token_ps,
@@ -111,6 +126,8 @@ class StepTime:
             self.prefill_ps,
             self.prefill_context_ps,
             self.longest_context_ps,
+            self.beside_decode_ps,
+            self.beside_context_ps,
         )
 
 

@@ -14,12 +14,14 @@ class Clock:
 
     ``idle_ps`` and ``context_ps`` are, for contexts below the first edge, what a
     decode-only step costs by its number of requests and for each context token.
-    ``edges`` are the ``context_knots`` where there is more than one, else None.
+    ``edges`` are the ``context_knots`` where there is more than one, else None;
+    ``beside_ps`` are both prices beside a prefill, None where they are 0.
     """
 
     __slots__ = (
         "_segments",
         "_tokens_ps",
+        "beside_ps",
         "context_ps",
         "decodes_ps",
         "edges",
@@ -50,6 +52,8 @@ class Clock:
         self.prefill_ps = step_time.prefill_ps
         self.prefill_context_ps = step_time.prefill_context_ps
         self.longest_ps = step_time.longest_context_ps
+        beside = step_time.beside_decode_ps, step_time.beside_context_ps
+        self.beside_ps = beside if any(beside) else None
 
     def duration_ps(
         self,
@@ -77,6 +81,9 @@ class Clock:
         else:
             fixed, price = self.line(decodes, context)
             total += fixed + price * context
+        if self.beside_ps is not None and tokens:
+            decode_ps, context_ps = self.beside_ps
+            total += decode_ps * decodes + context_ps * context
         return total if total > 0 else 1
 
     def pace_ps(self, decodes: int, context: int, longest: int) -> tuple[int, int]:

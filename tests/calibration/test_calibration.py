@@ -47,6 +47,8 @@ PIECEWISE = StepTime(
     prefill_ps=40,
     prefill_context_ps=3,
     longest_context_ps=2,
+    beside_decode_ps=6,
+    beside_context_ps=5,
 )
 """Prices that rise and fall with the mean context, and a price for all else."""
 

@@ -1,5 +1,6 @@
 import gzip
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,13 +134,17 @@ def test_shipped_files_are_what_the_profiles_give(name, shipped_text):
     assert text(name, folder) == shipped_text(name)
 
 
-def test_what_mixed_steps_take_more_than_their_parts_is_told():
-    """Decodes beside a prefill read slower, which the form of a step time has not."""
+def test_mixed_steps_are_told_on_those_the_fit_did_not_see():
     folder = data_folder("gpu/llmservingsim/perf") / llmservingsim.FOLDER
-    asked = Asked("RTXPRO6000", "llama-3.1-8b")
-    made = llmservingsim.calibration(folder, asked)
+    made = llmservingsim.calibration(folder, Asked("RTXPRO6000", "llama-3.1-8b"))
     times = step_time(made.content["step_time"])
-    error = made.steps[llmservingsim.TOGETHER].errors(times)
-    assert -0.15 < np.median(error) < 0
-    told = made.content["error"]["regimes"][llmservingsim.TOGETHER]
-    assert told[0] == pytest.approx(np.median(np.abs(error)), rel=0.01)
+    without = replace(times, beside_decode_ps=0, beside_context_ps=0)
+    told = made.content["error"]["regimes"]
+    mixed = {n: s for n, s in made.steps.items() if llmservingsim.TOGETHER in n}
+    assert len(mixed) == 3 and llmservingsim.MIXED not in told
+    for name, steps in mixed.items():
+        error = np.median(np.abs(steps.errors(times)))
+        assert told[name][0] == pytest.approx(error, rel=0.01)
+        assert abs(np.median(steps.errors(times))) < 0.04
+    many = mixed[f"{llmservingsim.TOGETHER}, batch 65-512"]
+    assert np.median(many.errors(without)) < -0.15

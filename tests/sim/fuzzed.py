@@ -150,6 +150,8 @@ def fuzzed_step_time(rng: np.random.Generator) -> StepTime:
         prefill_ps=int(rng.choice([0, 7])),
         prefill_context_ps=int(rng.integers(0, 2)),
         longest_context_ps=int(rng.integers(0, 3)),
+        beside_decode_ps=int(rng.choice([0, 0, 5])),
+        beside_context_ps=int(rng.integers(0, 3)),
     )
 
 

@@ -179,6 +179,9 @@ def test_it_pays_for_long_traces_and_once_it_is_loaded():
 def test_times_that_leave_64_bits_are_refused_not_wrapped():
     too_long = StepTime(tokens_ps=(1 << 62,))
     assert not covers(replace(SMALL, step_time=too_long), None)
+    for price in ("beside_decode_ps", "beside_context_ps"):
+        too_long = StepTime(tokens_ps=(1,), **{price: 1 << 62})
+        assert not covers(replace(SMALL, step_time=too_long), None)
     long = replace(SMALL, step_time=StepTime(tokens_ps=(1 << 60,)))
     assert covers(long, None)
     with pytest.raises(OverflowError, match="lasts longer than"):

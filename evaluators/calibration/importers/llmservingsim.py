@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evaluators.calibration.beside import fit_beside, held_out
 from evaluators.calibration.calibration_file import BLOCK_TOKENS, step_time
 from evaluators.calibration.compose import VLLM_GRAPHS
 from evaluators.calibration.composed import Composed, Outline, errors, summed
@@ -45,7 +46,7 @@ STEP_TOKENS, CONTEXT = 2048, 16384
 """The largest step and context that were profiled."""
 
 LINK_START_S, LINK_BYTES_PER_S = 20e-6, 16e9
-TOGETHER = "prefill with decodes, profiled together"
+MIXED, TOGETHER = "prefill with decodes", "prefill with decodes, profiled together"
 
 RING_STEPS = 2  # of an all-reduce of two ranks: halves there, halves back
 
@@ -53,9 +54,9 @@ ASSUMPTIONS = (
     "A step is the sum of its layers as kernels; the host adds nothing per step.",
     "Decode batches of unequal contexts cost what their total context costs.",
     "In a mixed step the attention of prefills runs after that of decodes, its start "
-    "not paid again. Profiled together they take more, as decodes beside a prefill do "
-    "not share their reading among all of the GPU: twice the decode attention at 64 "
-    "decodes. The error by regime says what that is of a step.",
+    "not paid again, and each decode and context token beside a prefill takes longer "
+    "by a price of its own, however long the prefill: fitted to two thirds of the "
+    "steps whose attention was profiled together, decodes of equal contexts.",
     "Several prefills of a step run one after the other.",
     f"Steps beyond {STEP_TOKENS} tokens and contexts beyond {CONTEXT} go on as the "
     "last profiled ones.",
@@ -71,7 +72,9 @@ PARTED = (
 )
 REFERENCE = (
     "sums of the profiled layers, with a fit to tables that lack every third size, "
-    "batch and context (median, 90th percentile); not a measured engine step"
+    "batch and context (median, 90th percentile); where profiled together, with the "
+    "file's own fit, on the third of those steps that it did not see; not a measured "
+    "engine step"
 )
 
 
@@ -118,10 +121,25 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
         _held(model, asked),
     )
     made = summed(sums, sums.without_own(), outline, provenance)
-    together = mixed_steps(profile, sums, made.content["kv_blocks"] * BLOCK_TOKENS)
-    times = step_time(made.content["step_time"])
-    made.content["error"]["regimes"][TOGETHER] = errors(together, times)
-    return Composed(made.content, {**made.steps, TOGETHER: together})
+    kv_tokens = made.content["kv_blocks"] * BLOCK_TOKENS
+    return with_mixed(made, mixed_steps(profile, sums, kv_tokens))
+
+
+def with_mixed(made: Composed, together: Samples) -> Composed:
+    """The same with prices of decodes beside a prefill, fitted to such steps.
+
+    Their error takes the place of that of steps summed as if one ran after the other.
+    """
+    parts = made.content["step_time"]
+    known = {**parts, **fit_beside(together, step_time(parts))}
+    mixed = {f"{TOGETHER}, {batch}": s for batch, s in held_out(together).items()}
+    told = {n: e for n, e in made.content["error"]["regimes"].items() if n != MIXED}
+    told |= {name: errors(s, step_time(known)) for name, s in mixed.items()}
+    error = {**made.content["error"], "regimes": told}
+    steps_told = {n: s for n, s in made.steps.items() if n != MIXED}
+    return Composed(
+        {**made.content, "error": error, "step_time": known}, {**steps_told, **mixed}
+    )
 
 
 def mixed_steps(profile: Profile, sums: LayerSums, kv_tokens: int) -> Samples:

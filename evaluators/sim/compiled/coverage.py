@@ -150,4 +150,6 @@ def longest_step_ps(scenario: Scenario) -> int:
     slowest += step_time.prefill_token_ps * tokens + step_time.prefill_work_ps * work
     slowest += step_time.prefill_ps * running
     slowest += step_time.prefill_context_ps * contexts
+    slowest += step_time.beside_decode_ps * running
+    slowest += step_time.beside_context_ps * contexts
     return slowest + step_time.longest_context_ps * longest + work + contexts

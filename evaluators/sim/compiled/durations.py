@@ -19,6 +19,9 @@ def duration_ps(durations: Durations, replica: Record) -> int:
         + durations.chunk_context_ps * replica.prefill_context
         + durations.longest_ps * replica.longest_context
     )
+    if replica.prefill_tokens:
+        duration += durations.beside_ps * decodes
+        duration += durations.beside_context_ps * replica.context_tokens
     return max(1, duration)
 
 

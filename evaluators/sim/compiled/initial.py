@@ -75,6 +75,8 @@ def _durations(step_time: StepTime, most: int) -> Durations:
         step_time.prefill_ps,
         step_time.prefill_context_ps,
         step_time.longest_context_ps,
+        step_time.beside_decode_ps,
+        step_time.beside_context_ps,
     )
 
 

@@ -146,6 +146,8 @@ class Durations(NamedTuple):
     chunk_ps: int
     chunk_context_ps: int
     longest_ps: int
+    beside_ps: int
+    beside_context_ps: int
 
 
 class Pace(NamedTuple):
