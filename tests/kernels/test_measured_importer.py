@@ -97,3 +97,9 @@ def test_a_calibration_of_another_device_or_model_is_refused(
     tables.write(tmp_path, STEPS)
     with pytest.raises(ValueError, match=message):
         measured.calibration(tmp_path, Asked(gpu, model))
+
+
+def test_steps_without_their_columns_are_refused_by_name(tmp_path):
+    (tmp_path / "steps.csv").write_text("mode,seconds_p50\neager,1\n")
+    with pytest.raises(ValueError, match=r"steps.csv has no column context_tokens, de"):
+        measured.samples(tmp_path)

@@ -196,6 +196,10 @@ def _steps(folder: Path, mode: str | None) -> dict[str, Any]:
     if not _has_rows(folder / "steps.csv"):
         raise ValueError(f"{folder} has no steps: python -m evaluators.kernels")
     table = read_table(folder / "steps.csv")
+    wanted = {"mode", "seconds_p10", "seconds_p50", "seconds_p90", *Batch._fields}
+    if wanted - table.keys():
+        lacks = ", ".join(sorted(wanted - table.keys()))
+        raise ValueError(f"{folder / 'steps.csv'} has no column {lacks}")
     modes = np.unique(table["mode"]).tolist()
     if mode is None:
         mode = "graph" if "graph" in modes else "eager"
