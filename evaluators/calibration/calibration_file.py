@@ -30,7 +30,7 @@ from evaluators.calibration.step_time import Batch, StepTime
 VERSION = 2
 BLOCK_TOKENS = 16
 BESIDE = {"beside_decode_ps", "beside_context_ps"}
-"""Prices that a file has only where prefills and decodes were measured together."""
+"""Prices of prefills and decodes measured together; what a file lacks of them is 0."""
 
 # Beyond these no sum of a step fits 64 bits, and no table memory.
 MOST = 10**15
@@ -81,12 +81,10 @@ def parsed(name: str, text: str) -> Calibration:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON; ``ValueError`` for a key that is there twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+    keys = [key for key, _ in pairs]
+    if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise ValueError(f"keys that are there twice: {', '.join(twice)}")
-    return found
+    return dict(pairs)
 
 
 def as_text(content: dict[str, Any]) -> str:
@@ -146,9 +144,8 @@ def _host(data: object) -> Host | None:
     if data is None:
         return None
     found = checked_keys(data, {"seconds", "source"}, "host")
-    return Host(
-        _share(found["seconds"], "host seconds"), _text(found["source"], "host")
-    )
+    seconds = _share(found["seconds"], "host seconds")
+    return Host(seconds, _text(found["source"], "host"))
 
 
 def _noise(data: object) -> Noise | None:
@@ -180,9 +177,9 @@ def _text(value: object, name: str) -> Any:  # noqa: ANN401 (a string, or one of
 
 def _error(data: object) -> StepError:
     found = checked_keys(data, {"regimes", "reference"}, "error")
-    if not isinstance(found["regimes"], dict):
-        raise ValueError(f"regimes is {found['regimes']!r}; expected an object")
-    regimes = {str(k): (float(m), float(w)) for k, (m, w) in found["regimes"].items()}
+    if not isinstance(told := found["regimes"], dict):
+        raise ValueError(f"regimes is {told!r}; expected an object")
+    regimes = {str(k): (float(m), float(w)) for k, (m, w) in told.items()}
     for name, errors in regimes.items():
         if not all(0 <= error < math.inf for error in errors):
             raise ValueError(f"error of {name} is {errors}; expected two shares from 0")
@@ -190,10 +187,7 @@ def _error(data: object) -> StepError:
 
 
 def step_time(data: object) -> StepTime:
-    """The step time of a file's tables; ``ValueError`` names the one at fault.
-
-    The prices of ``BESIDE`` may be absent, and are 0 then.
-    """
+    """The step time of a file's tables; ``ValueError`` names the one at fault."""
     keys = {field.name for field in fields(StepTime)}
     if isinstance(data, dict):
         keys -= BESIDE - data.keys()
