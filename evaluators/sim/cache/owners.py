@@ -23,7 +23,15 @@ class Owners:
         self.known[0] = trace.tenant
         self._after = _states(trace)
         self._whole = (trace.prompt_tokens + trace.output_tokens - 1).tolist()
-        self._step_time, self._deployment = scenario.step_time, scenario.deployment
+        step, deployment = scenario.step_time, scenario.deployment
+        self._block_tokens, self._most = (
+            deployment.block_tokens,
+            deployment.max_step_tokens,
+        )
+        full_ps = entry(step.tokens_ps, self._most) + step.prefill_ps
+        self._token_s = (full_ps / self._most + step.prefill_token_ps) / PS_PER_S
+        self._pair_s = step.prefill_work_ps / PS_PER_S
+        self._read_s = step.prefill_context_ps / PS_PER_S
 
     def leave(self, row: int, tokens: int) -> None:
         """A request let go of its memory, with so many tokens computed."""
@@ -35,14 +43,11 @@ class Owners:
 
         As part of the only chunk of a full step that nobody decodes in.
         """
-        step, size = self._step_time, self._deployment.block_tokens
-        most = self._deployment.max_step_tokens
-        full_ps = entry(step.tokens_ps, most) + step.prefill_ps
-        token_s = (full_ps / most + step.prefill_token_ps) / PS_PER_S
+        size = self._block_tokens
         pairs = size * (size + 2 * size * depth)
-        computed_s = size * token_s + step.prefill_work_ps / PS_PER_S * pairs
-        read_s = step.prefill_context_ps / PS_PER_S * size * (depth + 1)
-        return np.asarray(computed_s + size / most * read_s)
+        computed_s = size * self._token_s + self._pair_s * pairs
+        read_s = self._read_s * size * (depth + 1)
+        return np.asarray(computed_s + size / self._most * read_s)
 
 
 def _states(trace: Trace) -> list[int]:
