@@ -86,10 +86,6 @@ class Conversation:
         finally:
             self._waited_s += time.monotonic() - self._asked_at_s
 
-    def has_stray_input(self) -> bool:
-        """Whether the policy sent something that nobody asked for."""
-        return self._channel.has_input()
-
     def _check_limits(self) -> None:
         """Raise ``PolicyError`` if CPU or waiting time is used up."""
         limits = self._limits

@@ -44,7 +44,6 @@ class RemotePolicy:
         vars(self).update(manner)
         self._conversation = conversation
         self._teller = Teller()
-        self._is_told = False
         self._room = MAX_ANSWERED_BYTES
         self.has = tuple(h.name for h, there in zip(hooks, has, strict=True) if there)
         self.manners = manner
@@ -69,10 +68,12 @@ class RemotePolicy:
         return [_taken(parts, size) for size in question.sizes]
 
     def finish(self) -> None:
-        """Hear of what the policy was told last; raises what it raised over it."""
-        if self._is_told:
-            self._is_told = False
-            self._conversation.ask("the policy", frames.SYNC, b"")
+        """Ask for nothing, once all is told; raises what it did since the last answer.
+
+        What it raised over what it was told last comes as the answer, and so does what
+        it sent without being asked, whichever of the two processes was the faster.
+        """
+        self._conversation.ask("the policy", frames.SYNC, b"")
 
     def _question(self, names: tuple[str, ...]) -> "Question":
         found = self._questions.get(names)
@@ -92,7 +93,6 @@ class RemotePolicy:
     def _ask(self, question: "Question", views: Sequence[Any]) -> Parts:
         told = self._teller.told(question.arguments, views)
         answer = self._conversation.ask(question.subject, question.kind, told)
-        self._is_told = False
         if len(answer) != question.n_arrays:
             raise PolicyError(
                 "protocol",
@@ -132,7 +132,6 @@ class RemotePolicy:
         def told(*views: object) -> None:
             payload = self._teller.told(hook.arguments, views)
             self._conversation.tell(hook.name, kind, payload)
-            self._is_told = True
 
         told.__name__ = hook.name
         return told

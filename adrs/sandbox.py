@@ -95,7 +95,6 @@ def _evaluate_once(
         said = Decisions((), {}, ())
         try:
             outcome, said = _outcome(conversation, problem, source, exam)
-            has_stray_input = conversation.has_stray_input()
         finally:
             # What closed its end is about to end by itself, and how says why.
             grace_s = GRACE_S if conversation.is_lost else 0.0
@@ -104,7 +103,7 @@ def _evaluate_once(
     if conversation.is_lost:
         failure = _cause_of(ending, limits)
     elif failure is None:
-        failure = _late_fault(ending, limits, has_stray_input)
+        failure = _late_fault(ending, limits)
     if failure is not None and failure is not outcome.failure:
         outcome = failed(exam.scenario, failure)
     return _with_log(outcome, said, problem.hooks)
@@ -154,14 +153,10 @@ def _cause_of(ending: Ending, limits: Limits) -> Failure:
     return Failure("exit", f"it ended its process with exit code {ending.code}")
 
 
-def _late_fault(
-    ending: Ending, limits: Limits, has_stray_input: bool
-) -> Failure | None:
+def _late_fault(ending: Ending, limits: Limits) -> Failure | None:
     """What is wrong with a policy that answered every question."""
     if ending.cpu_s > limits.cpu_s:
         return Failure("cpu_limit", over_cpu_limit(limits))
-    if has_stray_input:
-        return Failure("protocol", "it sent an answer that nobody asked for")
     if ending.left_behind:
         return Failure("protocol", "it left processes behind")
     return None

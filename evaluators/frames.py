@@ -112,14 +112,6 @@ class Channel:
             payload += self._rest(len(packet), size - len(payload))
         return Frame(nonce, kind, payload)
 
-    def has_input(self) -> bool:
-        """Whether the other side has sent something that nobody has received yet."""
-        try:
-            flags = socket.MSG_DONTWAIT | socket.MSG_PEEK
-            return bool(self._socket.recv(1, flags))
-        except (BlockingIOError, ConnectionError):
-            return False
-
     def _rest(self, first: int, missing: int) -> bytes:
         pieces = []
         last = first

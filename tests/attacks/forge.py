@@ -82,9 +82,9 @@ LIES = {
         "swelled",
     ),
     "answers once more at the end": Attack(
-        _sending("send(c, n, k, p); len(p) < 120 or os.write(3, bytes(24))"),
+        _sending("send(c, n, k, p); len(p) < 120 or os.write(3, bytes(16))"),
         "protocol",
-        "nobody asked for",
+        "not asked",
         ("stray input",),
         "fooled",
     ),

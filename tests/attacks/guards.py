@@ -8,6 +8,7 @@ from unittest.mock import patch
 import numpy as np
 
 from adrs import conversation, sandbox
+from adrs.remote import RemotePolicy
 from evaluators import frames
 from evaluators.confine import LAYERS
 from evaluators.evaluation import Evaluation, Failure, PolicyError
@@ -66,8 +67,8 @@ def kept_whole(error, kind, message):
     Exception.__init__(error, message)
 
 
-def late_fault_but_time(ending, limits, has_stray_input):
-    return late_fault(ending._replace(cpu_s=0.0), limits, has_stray_input)
+def late_fault_but_time(ending, limits):
+    return late_fault(ending._replace(cpu_s=0.0), limits)
 
 
 def begin_without_a_clock(made, process, limits):
@@ -127,9 +128,7 @@ REMOVALS = {
     "own faults": (
         _instead(conversation, "_OWN_FAULTS", frozenset(conversation.FAILURES)),
     ),
-    "stray input": (
-        _instead(conversation.Conversation, "has_stray_input", lambda self: False),
-    ),
+    "stray input": (_instead(RemotePolicy, "finish", lambda self: None),),
     "scrubbing": (_instead(PolicyError, "__init__", kept_whole),),
     "CPU time": (
         _instead(conversation, "_cpu_s", lambda process: 0.0),
