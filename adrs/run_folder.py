@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -44,6 +45,13 @@ class RunFolder:
         part = self.path / f".{SUMMARY}"
         part.write_text(summary + "\n", encoding="utf-8")
         part.replace(self.path / SUMMARY)
+
+    def discard(self) -> None:
+        """Remove what was begun of a run that was refused; what else is there stays."""
+        for name in (JOURNAL, CONFIG, SECRET):
+            (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
 
 
 def claim(runs: Path, settings: Mapping[str, Any], problem: str) -> RunFolder:

@@ -83,6 +83,10 @@ def run(settings: Settings) -> int:
         except ModelUnavailableError as error:
             note(f"error: {error}; nothing is lost, to go on: {hints.again(settings)}")
             return 1
+        except (ValueError, OSError):
+            if not archive.events:  # refused: it never sat an exam
+                folder.discard()
+            raise
 
 
 def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:

@@ -2,7 +2,8 @@
 
 from importlib.resources import files
 
-from evaluators.calibration.calibration_file import BLOCK_TOKENS, one_of, parsed, whole
+from evaluators.calibration.calibration_file import BLOCK_TOKENS, parsed
+from evaluators.calibration.checks import one_of, whole
 from evaluators.calibration.records import (
     Calibration,
     Host,

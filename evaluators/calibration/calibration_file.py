@@ -4,9 +4,18 @@ import itertools
 import json
 import math
 from dataclasses import asdict, fields, replace
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from evaluators.calibration import copy_curve
+from evaluators.calibration.checks import (
+    checked_keys,
+    listed,
+    loaded,
+    one_of,
+    share,
+    whole,
+    words,
+)
 from evaluators.calibration.records import (
     Calibration,
     Host,
@@ -32,8 +41,7 @@ BLOCK_TOKENS = 16
 BESIDE = {"beside_decode_ps", "beside_context_ps"}
 """Prices of prefills and decodes measured together; what a file lacks of them is 0."""
 
-# Beyond these no sum of a step fits 64 bits, and no table memory.
-MOST = 10**15
+# Beyond it no table fits memory.
 MOST_COUNT = 2**22
 
 # Rounding of a file's numbers may undercut the data sheet by this much, no more.
@@ -48,7 +56,7 @@ def parsed(name: str, text: str) -> Calibration:
     """
     keys = {field.name for field in fields(Calibration)} - {"name", "shape"}
     keys |= {"version", "model"}
-    found = checked_keys(json.loads(text, object_pairs_hook=_once), keys, "the file")
+    found = checked_keys(loaded(text), keys, "the file")
     if found["version"] != VERSION:
         raise ValueError(f"version is {found['version']!r}; expected {VERSION}")
     if found["status"] not in get_args(Status):
@@ -57,15 +65,14 @@ def parsed(name: str, text: str) -> Calibration:
         )
     made = Calibration(
         name=name,
-        **{key: _text(found[key], key) for key in ("dtype", "engine", "status")},
+        **{key: words(found[key], key) for key in ("dtype", "engine", "status")},
         kv_source=_kv_source(found["kv_source"]),
         shape=_shape(found["model"], str(found["dtype"])),
         gpu=one_of(found["gpu"], GPUS, "gpu"),
         tp=whole(found["tp"], "tp"),
         provenance=_provenance(found["provenance"]),
         assumptions=tuple(
-            _text(x, "assumptions")
-            for x in _listed(found["assumptions"], "assumptions")
+            words(x, "assumptions") for x in listed(found["assumptions"], "assumptions")
         ),
         error=_error(found["error"]),
         kv_blocks=whole(found["kv_blocks"], "kv_blocks"),
@@ -77,14 +84,6 @@ def parsed(name: str, text: str) -> Calibration:
     )
     _check_floor(made)
     return made
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; ``ValueError`` for a key that is there twice."""
-    keys = [key for key, _ in pairs]
-    if twice := sorted({key for key in keys if keys.count(key) > 1}):
-        raise ValueError(f"keys that are there twice: {', '.join(twice)}")
-    return dict(pairs)
 
 
 def as_text(content: dict[str, Any]) -> str:
@@ -129,12 +128,12 @@ def _provenance(data: object) -> Provenance:
     found = checked_keys(data, keys, "provenance")
     for key, value in found.items():
         if value is not None or key == "who":
-            _text(value, f"provenance {key}")
+            words(value, f"provenance {key}")
     return Provenance(**found)
 
 
 def _kv_source(value: object) -> str:
-    text = str(_text(value, "kv_source"))
+    text = str(words(value, "kv_source"))
     if not text.startswith(("measured: ", "derived: ")):
         raise ValueError(f"kv_source {text!r} must begin with measured: or derived:")
     return text
@@ -144,16 +143,16 @@ def _host(data: object) -> Host | None:
     if data is None:
         return None
     found = checked_keys(data, {"seconds", "source"}, "host")
-    seconds = _share(found["seconds"], "host seconds")
-    return Host(seconds, _text(found["source"], "host"))
+    seconds = share(found["seconds"], "host seconds")
+    return Host(seconds, words(found["source"], "host"))
 
 
 def _noise(data: object) -> Noise | None:
     if data is None:
         return None
     found = checked_keys(data, {"relative", "source"}, "noise")
-    relative = _share(found["relative"], "noise relative")
-    return Noise(relative, _text(found["source"], "noise"))
+    relative = share(found["relative"], "noise relative")
+    return Noise(relative, words(found["source"], "noise"))
 
 
 def _links(data: object) -> dict[str, str]:
@@ -161,18 +160,6 @@ def _links(data: object) -> dict[str, str]:
         raise ValueError(f"links is {type(data).__name__}; expected an object")
     known = dict.fromkeys(copy_curve.names())
     return {str(key): one_of(curve, known, "copy curve") for key, curve in data.items()}
-
-
-def _share(value: object, name: str) -> float:
-    if not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ValueError(f"{name} is {value!r}; expected a number from 0 to below 1")
-    return float(value)
-
-
-def _text(value: object, name: str) -> Any:  # noqa: ANN401 (a string, or one of Status)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} is {value!r}; expected words")
-    return value
 
 
 def _error(data: object) -> StepError:
@@ -195,20 +182,14 @@ def step_time(data: object) -> StepTime:
     made: dict[str, Any] = {}
     for key, value in found.items():
         if key == "context_knots":
-            made[key] = tuple(whole(edge, key, 0) for edge in _listed(value, key))
+            made[key] = tuple(whole(edge, key, 0) for edge in listed(value, key))
         elif key == "context_ps":
-            made[key] = tuple(expanded(table, key) for table in _listed(value, key))
+            made[key] = tuple(expanded(table, key) for table in listed(value, key))
         elif key in {"tokens_ps", "decodes_ps"}:
             made[key] = expanded(value, key)
         else:
             made[key] = whole(value, key, 0)
     return StepTime(**made)
-
-
-def _listed(value: object, name: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"{name} is {value!r}; expected a list")
-    return value
 
 
 def expanded(knots: Any, name: str) -> tuple[int, ...]:  # noqa: ANN401 (from JSON)
@@ -267,33 +248,3 @@ def _probes(knots: tuple[int, ...]) -> list[Batch]:
         for n, context in decodes
         if k + n
     ]
-
-
-def checked_keys(data: object, keys: set[str], where: str) -> dict[str, Any]:
-    """The object, of exactly these keys; raises ``ValueError`` naming what is not."""
-    if not isinstance(data, dict):
-        raise ValueError(f"{where} is {type(data).__name__}; expected an object")
-    found = cast("dict[str, Any]", data)
-    for what, wrong in (
-        ("unknown", found.keys() - keys),
-        ("missing", keys - found.keys()),
-    ):
-        if wrong:
-            raise ValueError(f"{what} keys in {where}: {', '.join(sorted(wrong))}")
-    return found
-
-
-def one_of(value: object, known: dict[str, Any], what: str) -> str:
-    """The value, a known name; raises ``ValueError`` listing those there are."""
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{what} {value!r} is not known; there are {sorted(known)}")
-    return value
-
-
-def whole(value: object, name: str, least: int = 1) -> int:
-    """The value, a whole number of at least ``least``; else ``ValueError``."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} is {value!r}; expected an integer, {least} or more")
-    if value > MOST:
-        raise ValueError(f"{name} is {value:.3g}; expected at most {MOST:.0e}")
-    return value

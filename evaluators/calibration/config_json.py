@@ -33,6 +33,8 @@ def model_shape(model: str) -> ModelShape:
         raise ValueError(f"{path} cannot be read: {error}") from error
     except KeyError as error:
         raise ValueError(f"{path} has no {error}") from error
+    except RecursionError:
+        raise ValueError(f"{path}: nested too deeply to be read") from None
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     return _known(made)

@@ -1,12 +1,13 @@
 """How long one copy over a link takes by its size, and who measured that."""
 
-import json
 from bisect import bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.resources import files
 from itertools import pairwise
 from typing import Literal, get_args
+
+from evaluators.calibration.checks import loaded
 
 Status = Literal["measured", "assumed"]
 
@@ -93,7 +94,7 @@ def load_curve(name: str) -> CopyCurve:
 def parse_curve(name: str, text: str) -> CopyCurve:
     """The curve in a JSON file's text; raises ``ValueError`` in one line."""
     try:
-        found = json.loads(text)
+        found = loaded(text)
         if not isinstance(found, dict) or set(found) != {"status", "source", "knots"}:
             raise ValueError("expected an object of status, source and knots")
         knots = tuple((_whole(size), _whole(ps)) for size, ps in found["knots"])

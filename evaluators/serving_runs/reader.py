@@ -87,8 +87,9 @@ def _read(name: str, format_: Format, path: Path) -> Found:
     try:
         return format_.read(path)
     except (ValueError, KeyError, TypeError, EOFError) as error:
+        what = f"there is no {error}" if isinstance(error, KeyError) else error
         raise ValueError(
-            f"{path} cannot be read as measured runs in the format {name}: {error!r}; "
+            f"{path} cannot be read as measured runs in the format {name}: {what}; "
             f"see evaluators/serving_runs/readers/{name}.py"
         ) from error
 

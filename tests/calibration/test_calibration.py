@@ -208,6 +208,7 @@ def slower(**changes):
         (broken(tp=10**30), "tp is 1e+30; expected at most 1e+15"),
         (broken(assumptions="x"), "assumptions is 'x'; expected a list"),
         ('{"tp": 1, "tp": 2}', "keys that are there twice: tp"),
+        ("[" * 100_000, "nested too deeply to be read"),
         (
             broken(error={"regimes": 5, "reference": "x"}),
             "regimes is 5; expected an object",

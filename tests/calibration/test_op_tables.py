@@ -44,6 +44,14 @@ def test_a_matrix_beyond_all_measured_is_cut_into_parts_and_noted():
     assert list(known.notes) == ["gemm n=30000 k=1024: cut into equal parts"]
 
 
+def test_a_single_matrix_has_none_to_be_held_against():
+    made = made_up()
+    alone = (made["gemm"]["n"] == 256) & (made["gemm"]["k"] == 1024)
+    gemm = {name: column[alone] for name, column in made["gemm"].items()}
+    known = op_tables(H100, {**made, "gemm": gemm})
+    assert "gemm" not in {error.family for error in shape_errors(known)}
+
+
 def test_more_rows_than_measured_go_on_with_the_last_slope_and_are_noted():
     known = tables()
     many = np.array([50000.0])

@@ -214,7 +214,7 @@ def test_a_damaged_description_is_told_in_one_line_with_the_format(tmp_path):
     path = plain_run(tmp_path / "mine", [(0.0, 40, 11, 0.1, 1.1)])
     path.with_name("run.json").write_text('{"name": ')
     with pytest.raises(
-        ValueError, match=r"requests.csv cannot be read .* format plain"
+        ValueError, match=r"requests.csv cannot be read .* format plain: [^'\"(]*:"
     ):
         collected(tmp_path)
 
