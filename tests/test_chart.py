@@ -5,7 +5,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from adrs.chart import powers, short, svg, ticks
+from adrs.chart import svg
+from adrs.panels import powers, short, ticks
 from evaluators.workloads.histograms import Histogram
 
 SVG = "{http://www.w3.org/2000/svg}"
