@@ -92,6 +92,7 @@ def logs(folder):
     return {p.relative_to(folder): p.read_bytes() for p in found if p.is_file()}
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_last_word_says_and_reports_it_again(place, replies):
     folder = replies.parent
     before = whole_lines(folder)
