@@ -123,8 +123,7 @@ class RemotePolicy:
             answer = self._ask(question, views)
             return answer[0] if len(answer) == 1 else answer
 
-        asked.__name__ = hook.name
-        return asked
+        return _named(asked, hook.name)
 
     def _telling(self, hook: Hook) -> Callable[..., None]:
         kind = frames.FIRST_TOLD + self._bits[hook.name]
@@ -133,8 +132,7 @@ class RemotePolicy:
             payload = self._teller.told(hook.arguments, views)
             self._conversation.tell(hook.name, kind, payload)
 
-        told.__name__ = hook.name
-        return told
+        return _named(told, hook.name)
 
 
 class Question(NamedTuple):
@@ -146,6 +144,13 @@ class Question(NamedTuple):
     arguments: tuple[str, ...]
     sizes: list[int]
     n_arrays: int
+
+
+def _named(call: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The hook under its name, and as one that asks another process."""
+    call.__name__ = name
+    vars(call)["asks_another"] = True
+    return call
 
 
 def _taken(parts: Iterator[Any], size: int) -> object:

@@ -56,13 +56,18 @@ def evaluate(
 
     ``layers`` leaves out only what ``adrs.isolation`` found missing here. Whatever the
     policy does comes back as an outcome; an exception is our bug or the machine's
-    fault: ``ConfinementError`` names a layer that could not be put in force.
+    fault: ``ConfinementError`` names a layer that could not be put in force, and an
+    ``OSError`` is one that came ``ATTEMPTS`` times.
     """
+    cause: Exception | None = None
     for attempt in range(ATTEMPTS):
         try:
             return _evaluate_once(problem, source, exam, limits, layers)
-        except ZygoteError as error:
+        except (ZygoteError, OSError) as error:
+            cause = error
             _log.warning("attempt %d of %d: %s", attempt + 1, ATTEMPTS, error)
+    if isinstance(cause, OSError):
+        raise cause
     failure = Failure("crash", f"the process above it died, {ATTEMPTS} times in a row")
     return failed(exam.scenario, failure)
 

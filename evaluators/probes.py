@@ -12,6 +12,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -160,6 +161,11 @@ def _reads_its_parents_memory() -> None:
     call("process_vm_readv", os.getppid(), *pieces, 0)
 
 
+def _reads_its_parents_clock() -> None:
+    cpu_time = 2
+    time.clock_gettime((~os.getppid() << 3) | cpu_time)
+
+
 def _forks() -> None:
     if os.fork() == 0:
         os._exit(0)
@@ -225,6 +231,7 @@ PROBES = (
     Probe("seccomp", "signal its parent", _signals_its_parent),
     Probe("seccomp", "trace its parent", _traces_its_parent),
     Probe("seccomp", "read its parent's memory", _reads_its_parents_memory),
+    Probe("seccomp", "read its parent's CPU time", _reads_its_parents_clock),
 )
 """In the order of the layers."""
 

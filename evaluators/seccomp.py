@@ -19,6 +19,9 @@ ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 AT_NUMBER, AT_MACHINE, AT_FIRST_ARGUMENT, AT_THIRD_ARGUMENT = 0, 4, 16, 32
 PROT_EXEC = 4
+N_CLOCKS = 12
+"""Of the machine and of the process itself, see clock_gettime(2)."""
+
 X32_BIT = 0x40000000
 """Set in the numbers of x86-64's second, 32-bit wide table: a way around the first."""
 
@@ -43,8 +46,7 @@ ALLOWED: Numbers = {
     "munmap": (11, 215), "mremap": (25, 216), "brk": (12, 214), "madvise": (28, 233),
     # waiting, and the clock where the kernel's page does not tell it
     "futex": (202, 98), "sched_yield": (24, 124), "nanosleep": (35, 101),
-    "clock_nanosleep": (230, 115), "clock_gettime": (228, 113),
-    "clock_getres": (229, 114), "gettimeofday": (96, 169), "time": (201, None),
+    "gettimeofday": (96, 169), "time": (201, None),
     "restart_syscall": (219, 128),
     # signals of its own
     "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139),
@@ -53,7 +55,7 @@ ALLOWED: Numbers = {
     "getpid": (39, 172), "gettid": (186, 178), "getppid": (110, 173),
     "getuid": (102, 174), "geteuid": (107, 175), "getgid": (104, 176),
     "getegid": (108, 177), "getrusage": (98, 165), "getcpu": (309, 168),
-    "sched_getaffinity": (204, 123), "getrandom": (318, 278),
+    "getrandom": (318, 278),
     "exit": (60, 93), "exit_group": (231, 94),
 }
 """May be made with any argument."""
@@ -61,6 +63,16 @@ ALLOWED: Numbers = {
 KEPT: Numbers = {"close": (3, 57)}
 """May be made except of the conversation's descriptor: whose end is closed has ended,
 and how it ended says why, however busy the machine."""
+
+CLOCKS: Numbers = {
+    "clock_gettime": (228, 113), "clock_getres": (229, 114),
+    "clock_nanosleep": (230, 115),
+}
+"""May be made of the machine's clocks and its own, which have small numbers; those
+that count the CPU time of any other process are refused."""
+
+OWN: Numbers = {"sched_getaffinity": (204, 123)}
+"""May be made of itself, who is 0; of others it is refused."""
 
 NOT_RUNNABLE: Numbers = {
     "mmap": (9, 222), "mprotect": (10, 226),
@@ -82,7 +94,7 @@ REFUSED: Numbers = {
 """Answered with EACCES: honest libraries ask, and take no for an answer."""
 # fmt: on
 
-_TABLES = (ALLOWED, KEPT, NOT_RUNNABLE, REFUSED)
+_TABLES = (ALLOWED, KEPT, CLOCKS, OWN, NOT_RUNNABLE, REFUSED)
 
 
 def _numbers(column: int) -> dict[str, int]:
@@ -166,7 +178,14 @@ def filter_calls(program: Program) -> None:
 
 def _policy_lines(machine: Machine, kept: int) -> list[Line | str]:
     numbers = machine.numbers
-    to = {"allow": ALLOWED, "keep": KEPT, "runnable": NOT_RUNNABLE, "refuse": REFUSED}
+    to = {
+        "allow": ALLOWED,
+        "keep": KEPT,
+        "clock": CLOCKS,
+        "own": OWN,
+        "runnable": NOT_RUNNABLE,
+        "refuse": REFUSED,
+    }
     chosen = [
         Line(EQUAL, numbers[name], label)
         for label, table in to.items()
@@ -185,6 +204,12 @@ def _policy_lines(machine: Machine, kept: int) -> list[Line | str]:
         Line(LOAD, AT_FIRST_ARGUMENT),
         Line(EQUAL, kept, "", "allow"),
         Line(RETURN, KILL),
+        "clock",
+        Line(LOAD, AT_FIRST_ARGUMENT),
+        Line(AT_LEAST, N_CLOCKS, "refuse", "allow"),
+        "own",
+        Line(LOAD, AT_FIRST_ARGUMENT),
+        Line(EQUAL, 0, "allow", "refuse"),
         "runnable",
         Line(LOAD, AT_THIRD_ARGUMENT),
         Line(ANY_BIT, PROT_EXEC, "refuse", "allow"),

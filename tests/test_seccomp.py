@@ -71,6 +71,22 @@ def test_memory_that_could_be_run_is_refused(machine):
 
 
 @each_machine
+def test_clocks_are_the_machine_s_and_its_own(machine):
+    for number in numbers(machine, seccomp.CLOCKS):
+        assert {verdict(machine, number, first=n) for n in range(12)} == {ALLOW}
+        others = [(~pid << 3) | 2 for pid in (1, 77, 1 << 21)]
+        seen = {verdict(machine, number, first=n & (1 << 64) - 1) for n in others}
+        assert seen == {EACCES}
+
+
+@each_machine
+def test_only_its_own_cores_are_told(machine):
+    for number in numbers(machine, seccomp.OWN):
+        assert verdict(machine, number, first=0) == ALLOW
+        assert {verdict(machine, number, first=n) for n in (1, 77)} == {EACCES}
+
+
+@each_machine
 def test_only_the_descriptor_of_the_conversation_stays_open(machine):
     (close,) = numbers(machine, seccomp.KEPT)
     assert verdict(machine, close, first=POLICY_DESCRIPTOR) == KILL

@@ -13,7 +13,7 @@ class Alarm:
     __slots__ = ("_change_ps", "_changes_ps", "_period_ps", "_wish_ps", "next_ps")
 
     def __init__(self, period_s: float | None, priorities: Priorities | None) -> None:
-        self._period_ps = None if period_s is None else int(period_s * PS_PER_S)
+        self._period_ps = None if period_s is None else max(1, int(period_s * PS_PER_S))
         self._wish_ps = 0
         period_ps, n = (
             (priorities.period_ps, len(priorities.levels)) if priorities else (0, 0)

@@ -104,6 +104,22 @@ PEEKS = {
         ("descriptors",),
         "boasted",
     ),
+    "reads how busy another process is": Attack(
+        hook(
+            OS,
+            "seconds = os.sys.modules['time'].clock_gettime((~$victim << 3) | 2)",
+            "raise ValueError('TAKEN')",
+        ),
+        *REFUSED,
+        ("seccomp",),
+        "boasted",
+    ),
+    "asks for the cores of another process": Attack(
+        hook(OS, "os.sched_getaffinity($victim)", "raise ValueError('TAKEN')"),
+        *REFUSED,
+        ("seccomp",),
+        "boasted",
+    ),
     "looks for the trace on the heap": Attack(
         hook(
             OS,
