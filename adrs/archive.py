@@ -97,7 +97,11 @@ class Archive:
         except OSError as error:
             raise ArchiveError(f"cannot read {path}: {error.strerror}") from None
         archive = cls(path, descriptor, writable=False)
-        archive._replay()
+        try:
+            archive._replay()
+        except BaseException:
+            archive.close()
+            raise
         return archive
 
     def append(self, *records: Record, lazily: bool = False) -> None:

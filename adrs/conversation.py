@@ -91,7 +91,7 @@ class Conversation:
         limits = self._limits
         used_s = _cpu_s(self._process.id)
         if used_s > limits.cpu_s:
-            raise PolicyError("cpu_limit", over_cpu_limit(limits, self._subject))
+            raise PolicyError("cpu_limit", over_cpu_limit(limits))
         self._check_question(used_s)
         waited_s = self._waited_s + time.monotonic() - self._asked_at_s
         if waited_s > limits.wall_s:
@@ -116,9 +116,9 @@ class Conversation:
             )
 
 
-def over_cpu_limit(limits: Limits, subject: str = "the policy") -> str:
-    """Message of a failure by CPU time; says the limit, as the use varies by run."""
-    return f"{subject}: used more than {limits.cpu_s:g} s of CPU time on a scenario"
+def over_cpu_limit(limits: Limits) -> str:
+    """Message of a failure by CPU time; how much and where vary by run, so not told."""
+    return f"the policy: used more than {limits.cpu_s:g} s of CPU time on a scenario"
 
 
 def _answer(frame: NDArray[Any] | frames.Frame, nonce: int) -> Parts:

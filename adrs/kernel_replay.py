@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 EVENT: Literal["kernels"] = "kernels"
 WAYS = ("off", "cpu", "cuda")
 N_STEPS = 32
-"""Of each policy; each stands for an equal share of its engine's time."""
+"""Of each policy at least, as many of each load; each stands for an equal share of its
+engine's time."""
 PS_PER_S = 1e12
 
 
@@ -114,6 +115,11 @@ def check(way: str, at: Sitting, calibration: str) -> None:
         raise ValueError(f"kernel_replay is {way!r}; expected one of {', '.join(WAYS)}")
     if way == "off":
         return
+    if at.problem.name != "scheduling":
+        raise ValueError(
+            f"kernel_replay={way} cannot be had: only problem=scheduling decides the "
+            f"steps that are replayed, not {at.problem.name}"
+        )
     made = load(calibration)
     kind = "cpu" if made.gpu in CPUS else "cuda"
     if kind != way:
@@ -204,6 +210,6 @@ def _sample(
                 f"the log of {each.id} on {exam.scenario.name} has {policy.n_left} "
                 "entries that the engine never asks for"
             )
-        n = N_STEPS // n_loads
+        n = -(-N_STEPS // n_loads)
         found += [steps[i] for i in sampled(steps, made.step_time, n, seed)]
     return found

@@ -64,7 +64,7 @@ class WorkerError(Exception):
 class Task(NamedTuple):
     """One policy on one exam; the problem by name, as its worker finds it.
 
-    The exam is pickled once for all policies, and a worker keeps those that are small.
+    The exam comes pickled, and a worker keeps those that are small.
     """
 
     problem: str

@@ -1,9 +1,13 @@
 """Early dropping: what is surely worse than the best known sits no further exams.
 
 Successive halving with a test instead of a quota: exams double from rung to rung, and
-only losers beyond doubt leave, so that a good policy's bad luck on few exams costs it
-nothing. Whom it is held against follows from what its round may know, so timing
-changes no decision.
+who is worse by the interval of the rung leaves. A price is paid for the time saved: the
+best known was lucky on these very exams, and every rung is another test. On twelve
+exams an equal of the best leaves in 2.5 % of cases where that is the only other, in
+10 % where it is the luckiest of twenty equals and in 16 % of fifty; one that is better
+by 0.3 standard deviations of a difference in 7 % of fifty (resampled normal scores).
+Whom it is held against follows from what its round may know, so timing changes no
+decision.
 """
 
 from collections.abc import Iterator, Sequence

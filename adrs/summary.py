@@ -87,7 +87,8 @@ def _caution(verdict: Verdict, winner: Contender) -> list[str]:
         f"of {verdict.n_evolved} evolved policies the {n_sat} best on train sat "
         "validation; one half picked the winner and the other alone reports it, so the "
         "choice favours nobody: an equal is called better in 1 of 40 runs, or 1 of 20 "
-        "where two references are named",
+        "where two references are named (more often where a few exams in a hundred "
+        "decide: up to 1 in 8 measured on eviction)",
         f"gain over the best seed on train {found.on_train:+.4f}, on validation "
         f"{found.on_fresh:+.4f}; luck alone does as much in {found.chance:.2%} of runs",
     ]

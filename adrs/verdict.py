@@ -56,8 +56,9 @@ class Comparison(NamedTuple):
     def is_better(self) -> bool:
         """Surely better in all, and at no load surely and more than slightly worse.
 
-        An equal is called better in at most 2.5 % of comparisons, and worse at any of
-        the loads in as many: the intervals of loads hold together.
+        An equal is called better in 2.5 % of comparisons (more often where rare large
+        losses decide, see README), and worse at any of the loads in as many: the
+        intervals of loads hold together.
         """
         return self.overall.low > 0 and not self.worse_at
 

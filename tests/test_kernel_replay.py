@@ -118,13 +118,14 @@ def test_the_summary_says_the_errors_and_what_they_hide():
     [
         ("kernel_replay=gpu", "expected one of off, cpu, cuda"),
         ("kernel_replay=cpu", "expected kernel_replay=cuda, or a deployment of this"),
+        ("kernel_replay=cuda problem=eviction", "only problem=scheduling decides the"),
     ],
 )
 def test_what_cannot_be_replayed_is_told_before_anything_runs(
     tmp_path, monkeypatch, capsys, typed, message
 ):
     monkeypatch.chdir(tmp_path)
-    assert main(["evolve", typed, "budget.evaluations=1", "tracking=off"]) == 1
+    assert main(["evolve", *typed.split(), "budget.evaluations=1", "tracking=off"]) == 1
     said = capsys.readouterr()
     assert message in said.err
     assert "evolve |" not in said.err

@@ -166,10 +166,11 @@ def _prefill(sums: Sums, limits: Limits) -> tuple[float, float, float, float]:
 
 
 def least_squares(columns: Floats, values: Floats, scale: Floats) -> Floats:
-    """Coefficients >= 0 with the least sum of ((columns @ x - values) / scale)^2.
+    """Coefficients >= 0 with a small sum of ((columns @ x - values) / scale)^2.
 
-    Active set in the manner of Lawson and Hanson (1974), from all columns downwards:
-    columns that come out negative are dropped until none does.
+    Least squares of all columns; those that come out negative are dropped until none
+    does. That is the least sum where none is; else it can be off it, as what was
+    dropped never comes back (Lawson and Hanson, 1974, let it).
     """
     design, target = columns / scale[:, None], values / scale
     used = np.ones(design.shape[1], dtype=bool)

@@ -36,8 +36,8 @@ length, the mean of the ten slowest TTFTs and longest gaps may reach 1.5x that o
 recently used, or the objective); over what a memory without end could save. Loads range
 from half to 1.2x of what the engine sustains with least recently used.
 
-Requests come in sessions: a turn goes on from the context of the one before it, after a
-tool has answered (seconds) or a person has thought (minutes, or never).
+Where requests come in sessions, a turn goes on from the context of the one before it,
+after a tool has answered (seconds) or a person has thought (minutes, or never).
 
 Ideas: the first blocks of many prompts are the same and worth most; deep blocks cost
 more to compute; what was found twice is found again; a session that waits for a tool

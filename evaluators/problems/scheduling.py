@@ -6,6 +6,7 @@ from evaluators.bounds import utility_bound
 from evaluators.companions import companion
 from evaluators.evaluation import Outcome
 from evaluators.feedback import feedback
+from evaluators.fleet_bound import fleet_bound
 from evaluators.judging import judge
 from evaluators.manners import Manner
 from evaluators.metrics import measure, seen
@@ -111,7 +112,7 @@ class Scheduling:
         """Bound of the mean utility, and the tails of the engine's own rules."""
         run = self.serve(None, scenario)
         check(scenario, run)
-        return Standard(utility_bound(scenario), tails(scenario, run))
+        return Standard(_bound(scenario), tails(scenario, run))
 
     def serve(self, policy: object, scenario: Scenario) -> Run:
         """Serve the scenario by one engine."""
@@ -130,6 +131,13 @@ class Scheduling:
             lambda: self.serve(policy, scenario),
             lambda run: judged(scenario, run, standard),
         )
+
+
+def _bound(scenario: Scenario) -> float:
+    """Upper bound of the mean utility, whatever is found in memory or follows what."""
+    finds = scenario.deployment.prefix_caching
+    follows = scenario.trace.sessions is not None
+    return fleet_bound(scenario) if finds or follows else utility_bound(scenario)
 
 
 def judged(scenario: Scenario, run: Run, standard: Standard) -> Outcome:

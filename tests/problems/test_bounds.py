@@ -11,9 +11,11 @@ from evaluators.bounds import Slots, dual, transport_bound, utility_bound
 from evaluators.calibration.step_time import Batch
 from evaluators.evaluation import PolicyError
 from evaluators.metrics import utility
+from evaluators.problems.scheduling import Scheduling
 from evaluators.scenario import ServiceClass
 from evaluators.sim.engine import simulate
 from evaluators.work import prices, tables
+from evaluators.workloads.workload import build_workload
 from tests.problems.builders import names, on_h100, policy, synthetic, trace_of
 from tests.sim.builders import served
 from tests.sim.fuzzed import fuzzed_policy, fuzzed_scenario
@@ -39,6 +41,16 @@ def test_no_policy_exceeds_the_bound(seed):
     for subject in (None, fuzzed_policy(seed)(), *map(policy, seeds)):
         with suppress(PolicyError):  # a drawn policy may get stuck
             assert utility(exam, simulate(exam, subject)).mean() <= bound + 1e-9
+
+
+@pytest.mark.parametrize("kind", ["documents", "hot_prefix", "agents"])
+@pytest.mark.parametrize("caches", [False, True])
+def test_what_is_found_in_memory_or_follows_others_is_within_the_bound(kind, caches):
+    trace = build_workload(kind, {}).draw("train", 0, 20.0, 80)
+    exam = on_h100(trace, prefix_caching=caches)
+    bound = Scheduling().standard(exam).bound
+    for subject in (None, policy("shortest_prompt"), policy("least_slack")):
+        assert utility(exam, simulate(exam, subject)).mean() <= bound + 1e-9
 
 
 class InOrder:

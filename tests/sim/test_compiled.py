@@ -141,6 +141,7 @@ class Ranks:
 def test_only_built_in_rules_are_covered():
     assert covers(SMALL, None)
     assert covers(SMALL, object())
+    assert covers(replace(SMALL, id_key=b"no policy, no ids"), None)
     assert not covers(SMALL, Ranks())
     assert not covers(replace(SMALL, companions={"eviction": "class A: pass"}), None)
 

@@ -30,6 +30,7 @@ KNOWN: dict[type, set[str]] = {
         "prediction_error",
         "n_tenants",
         "fleet",
+        "id_key",
     },
     Deployment: {
         "name",
