@@ -94,11 +94,21 @@ REFUSED: Numbers = {
 """Answered with EACCES: honest libraries ask, and take no for an answer."""
 # fmt: on
 
-_TABLES = (ALLOWED, KEPT, CLOCKS, OWN, NOT_RUNNABLE, REFUSED)
+_LABELS: Mapping[str, Numbers] = {
+    "allow": ALLOWED,
+    "keep": KEPT,
+    "clock": CLOCKS,
+    "own": OWN,
+    "runnable": NOT_RUNNABLE,
+    "refuse": REFUSED,
+}
+"""Where the filter goes on for the calls of each table."""
 
 
 def _numbers(column: int) -> dict[str, int]:
-    pairs = ((name, row[column]) for table in _TABLES for name, row in table.items())
+    pairs = (
+        (name, row[column]) for table in _LABELS.values() for name, row in table.items()
+    )
     return {name: number for name, number in pairs if number is not None}
 
 
@@ -178,17 +188,9 @@ def filter_calls(program: Program) -> None:
 
 def _policy_lines(machine: Machine, kept: int) -> list[Line | str]:
     numbers = machine.numbers
-    to = {
-        "allow": ALLOWED,
-        "keep": KEPT,
-        "clock": CLOCKS,
-        "own": OWN,
-        "runnable": NOT_RUNNABLE,
-        "refuse": REFUSED,
-    }
     chosen = [
         Line(EQUAL, numbers[name], label)
-        for label, table in to.items()
+        for label, table in _LABELS.items()
         for name in table
         if name in numbers
     ]
