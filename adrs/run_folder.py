@@ -27,13 +27,15 @@ class RunFolder:
     """Where a run is kept; ``digest`` stands for its settings.
 
     ``search_digest`` stands for those besides the model, which may be a recorded one.
-    ``is_resumed`` tells that an earlier process began it.
+    ``is_resumed`` tells that an earlier process began it, ``has_secret`` that there was
+    a secret in it before this one.
     """
 
     path: Path
     digest: str
     search_digest: str
     is_resumed: bool
+    has_secret: bool = False
 
     @property
     def name(self) -> str:
@@ -48,7 +50,8 @@ class RunFolder:
 
     def discard(self) -> None:
         """Remove what was begun of a run that was refused; what else is there stays."""
-        for name in (JOURNAL, CONFIG, SECRET):
+        made = (JOURNAL, CONFIG) if self.has_secret else (JOURNAL, CONFIG, SECRET)
+        for name in made:
             (self.path / name).unlink(missing_ok=True)
         with suppress(OSError):
             self.path.rmdir()
@@ -69,12 +72,12 @@ def claim(runs: Path, settings: Mapping[str, Any], problem: str) -> RunFolder:
     if Path(name).name != name or name.startswith("."):
         raise ValueError(f"run is {name!r}; expected a plain folder name")
     path = next(place for place in _places(runs, name) if not is_finished(place))
-    is_resumed = (path / JOURNAL).exists()
+    is_resumed, has_secret = (path / JOURNAL).exists(), (path / SECRET).exists()
     if is_resumed:
         _check_same(path, decisive)
     else:
         _begin(path, json.dumps(dict(settings), indent=2, sort_keys=True) + "\n")
-    return RunFolder(path, digest, _digest(search), is_resumed)
+    return RunFolder(path, digest, _digest(search), is_resumed, has_secret)
 
 
 def _digest(settings: Mapping[str, Any]) -> str:

@@ -13,17 +13,20 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from adrs.nulls import COMPANIONS, kind_of_null
+from adrs.nulls import COMPANIONS
 from adrs.resources import folder
+from adrs.values import MISSING, SettingsError, fitting
 from evaluators.problems import names
 
-MISSING = "???"
-LEAST = {"workers": 1, "contenders": 1, "tp": 1}
-ONE_OF = {"format": ("text", "json")}
-
-
-class SettingsError(Exception):
-    """What was typed is no configuration; the message says what would be."""
+__all__ = [
+    "Arguments",
+    "Settings",
+    "SettingsError",
+    "defaults",
+    "groups",
+    "jobs",
+    "settings",
+]
 
 
 class Settings(Mapping[str, Any]):
@@ -226,35 +229,7 @@ def _assign(values: dict[str, Any], wanted: Wanted) -> None:
         raise SettingsError(f"{key} is a group of keys; set them one by one: {key}.x=")
     if "${" in wanted.text:
         raise SettingsError(f"{key} is {wanted.text}; expected a value, no reference")
-    section[name] = _as(section[name], wanted)
-
-
-def _as(default: object, wanted: Wanted) -> object:
-    """The wanted value, checked to be of the kind of ``default``; None fits any."""
-    key, value, text = wanted
-    is_open = default is None or (isinstance(default, str) and "${" in default)
-    kind = kind_of_null(key) if is_open else type(default)
-    if kind is None or value is None:
-        return value
-    if kind is float and type(value) is int:
-        return float(value)
-    if kind is str and type(value) in (int, float):
-        return text
-    if type(value) is not kind:
-        example = "null" if is_open or default == MISSING else repr(default)
-        raise SettingsError(
-            f"{key} is {value!r}; expected {_KINDS[kind]}, such as {example}"
-        )
-    if isinstance(value, int) and value < LEAST.get(key, value):
-        raise SettingsError(f"{key} is {value}; expected at least {LEAST[key]}")
-    if value not in ONE_OF.get(key, (value,)):
-        known = " or ".join(ONE_OF[key])
-        raise SettingsError(f"{key} is {value!r}; expected {known}")
-    return value
-
-
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
-_KINDS |= {str: "text", list: "a list"}
+    section[name] = fitting(section[name], *wanted)
 
 
 def _unknown(what: str, got: str, known: Iterable[str]) -> str:

@@ -33,6 +33,9 @@ REPORT = struct.Struct("<ii")
 
 Made = TypeVar("Made")
 
+MOST_CPU_S, MOST_BYTES = 10**9, 1 << 62
+"""What the kernel can be told as a limit, and more than any policy needs."""
+
 _MAX_DESCRIPTORS = 16
 _OUT_OF_THE_WAY = 64
 _PR_SET_PDEATHSIG = 1
@@ -66,10 +69,15 @@ class Limits:
     question_cpu_s: float = float("inf")
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` naming the first limit that is not above 0."""
+        """Raise ``ValueError`` naming the first limit that is none."""
         for name in ("cpu_s", "wall_s", "memory_bytes", "question_cpu_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected above 0")
+        for name, most in (("cpu_s", MOST_CPU_S), ("memory_bytes", MOST_BYTES)):
+            if getattr(self, name) > most:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; expected at most {most}"
+                )
 
 
 class ConfinementError(Exception):

@@ -13,6 +13,9 @@ from evaluators.workloads.trace import Trace
 
 Split = Literal["train", "validation", "held_out"]
 
+MOST_BLOCKS, MOST_OF_A_STEP = 1 << 31, 1 << 20
+"""Beyond these no step time has a table, and no sum is sure to fit."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceClass:
@@ -63,6 +66,12 @@ class Deployment:
                 raise ValueError(
                     f"deployment {self.name}: {name} is {getattr(self, name)}; "
                     "expected at least 1"
+                )
+            most = MOST_BLOCKS if name == "kv_blocks" else MOST_OF_A_STEP
+            if getattr(self, name) > most:
+                raise ValueError(
+                    f"deployment {self.name}: {name} is {getattr(self, name)}; "
+                    f"expected at most {most}"
                 )
         if self.async_scheduling and self.host_memory:
             raise ValueError(

@@ -189,6 +189,11 @@ def test_a_search_that_the_clock_ended_is_repeated_from_its_replies(place):
     [
         (["problem.validation_seeds=1"], "validation_seeds is 1; two halves"),
         (["contenders=0"], "contenders is 0"),
+        (["limits.cpu_s=inf"], "cpu_s is inf; expected at most 1000000000"),
+        (["limits.memory_bytes=99999999999999999999"], "memory_bytes is 9999"),
+        (["deployment.max_step_tokens=100000000"], "expected at most 1048576"),
+        (["llm=recorded", "llm.path=nope"], "nope"),
+        (["llm.provider=foo"], "unknown provider 'foo'; there are offline"),
         (["budget.evaluations=null"], "all null; expected a limit"),
     ],
     ids=" ".join,
@@ -202,6 +207,16 @@ def test_what_the_verdict_will_need_is_asked_for_before_the_search(
     assert shown.out == ""
     assert said in shown.err.splitlines()[-1]
     assert not (tmp_path / "runs/a").exists()
+
+
+def test_a_refused_run_leaves_the_secret_that_was_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    secret = tmp_path / "runs/a/secret"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("ab" * 32 + "\n")
+    assert main(["evolve", *SMALL, "problem.validation_seeds=1", "run=a"]) == 1
+    assert [path.name for path in secret.parent.iterdir()] == ["secret"]
+    assert secret.read_text() == "ab" * 32 + "\n"
 
 
 def test_a_recording_too_short_for_validation_is_refused_before_the_search(

@@ -1,6 +1,5 @@
 """Evolve policies, beat the best baseline, and say by how much."""
 
-import importlib
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from adrs import hints, kernel_replay, rerun, secret, summary
+from adrs import hints, kernel_replay, llm, rerun, secret, summary
 from adrs.archive import Archive, ArchiveError
 from adrs.asking import Outage
 from adrs.board import Board
@@ -84,7 +83,7 @@ def run(settings: Settings) -> int:
             note(f"error: {error}; nothing is lost, to go on: {hints.again(settings)}")
             return 1
         except (ValueError, OSError):
-            if not archive.events:  # refused: it never sat an exam
+            if not archive.rows:  # refused: nobody sat an exam
                 folder.discard()
             raise
 
@@ -287,8 +286,7 @@ def _run_campaign(
 def build_model(section: Settings, problem: Problem, seed: int) -> Model:
     """The model that ``conf/llm/<name>.yaml`` describes."""
     options = {key: value for key, value in section.items() if key != "provider"}
-    module = importlib.import_module(f"adrs.llm.{section.provider}")
-    return cast(Model, module.build(problem, seed, **options))
+    return cast(Model, llm.load(section.provider).build(problem, seed, **options))
 
 
 def _opening(folder: RunFolder, archive: Archive) -> str:

@@ -210,6 +210,18 @@ def test_a_description_that_lacks_something_is_refused_in_one_line(tmp_path):
         collected(tmp_path)
 
 
+def test_stages_that_overlap_are_refused(tmp_path):
+    rows = [(float(i), 40, 11, 0.1, 1.1) for i in range(4)]
+    path = plain_run(tmp_path / "mine", rows)
+    head, *lines = path.read_text().splitlines()
+    staged = [f"{line},{'ab'[i % 2]}" for i, line in enumerate(lines)]
+    path.write_text("\n".join([f"{head},stage", *staged]) + "\n")
+    with pytest.raises(
+        ValueError, match=r"requests of stage 'b' lie among those of st"
+    ):
+        collected(tmp_path)
+
+
 def test_a_damaged_description_is_told_in_one_line_with_the_format(tmp_path):
     path = plain_run(tmp_path / "mine", [(0.0, 40, 11, 0.1, 1.1)])
     path.with_name("run.json").write_text('{"name": ')

@@ -105,6 +105,11 @@ def _stages(rows: Sequence[Row], cut_s: float) -> Iterator[Stage]:
     for name in dict.fromkeys(names):
         first = names.index(name)
         last = first + names.count(name)
+        if strays := [n for n in names[first:last] if n != name]:
+            raise ValueError(
+                f"requests of stage {strays[0]!r} lie among those of stage {name!r}; "
+                "expected the rows of a stage together, in order of arrival"
+            )
         part = rows[first:last]
         start = float(part[0]["arrived_s"])
         ended = [row for row in part if row["ttft_s"] and row["e2e_s"]]
