@@ -80,10 +80,8 @@ def sitting(settings: Configured, capacities: Path, secret: bytes = b"") -> Sitt
 
 def scenarios(at: Sitting, split: Split) -> tuple[Scenario, ...]:
     """The scenarios of a split, every regime once before the next seed."""
-    plan = Plan(at.seeds[split], at.n_requests, at.regimes)
-    drawn = draw_split(
-        at.workload, at.service, split, plan, at.capacity_per_s, at.secret
-    )
+    parts = at.workload, at.service, split, _plan(at, split), at.capacity_per_s
+    drawn = draw_split(*parts, at.secret)
     texts = {problem: each.source for problem, each in at.companions.items()}
     return tuple(replace(scenario, companions=texts) for scenario in drawn)
 
@@ -99,9 +97,11 @@ def halves(
 ) -> tuple[tuple[Exam, ...], tuple[Exam, ...]]:
     """The exams that pick a winner and the ones that report its gain.
 
-    Both hold every regime equally often. Raises ``ValueError`` for less than two seeds.
+    Both hold every regime equally often, and no request of a recording is in both.
+    Raises ``ValueError`` for less than two seeds.
     """
-    middle = _seeds_to_halve(at) // 2 * len(at.regimes)
+    _check_halves(at)
+    middle = _plan(at, "validation").n_picking
     return validation[:middle], validation[middle:]
 
 
@@ -110,17 +110,20 @@ def check(at: Sitting) -> None:
 
     Drawing is cheap; what the scenarios are held against is not computed here.
     """
-    _seeds_to_halve(at)
+    _check_halves(at)
     scenarios(at, "validation")
 
 
-def _seeds_to_halve(at: Sitting) -> int:
+def _plan(at: Sitting, split: Split) -> Plan:
+    return Plan(at.seeds[split], at.n_requests, at.regimes)
+
+
+def _check_halves(at: Sitting) -> None:
     seeds = at.seeds["validation"]
     if seeds < 2:
         raise ValueError(
             f"problem.validation_seeds is {seeds}; two halves need at least 2"
         )
-    return seeds
 
 
 def service(options: Mapping[str, Any], problem: Mapping[str, Any]) -> Service:

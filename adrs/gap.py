@@ -1,7 +1,9 @@
 """How much of a gain on train does not come back on fresh exams, and when to worry.
 
 A policy that memorises a trace, or behaves where it knows the seed, gains on the exams
-that everyone can draw and not on those that nobody could foresee.
+that everyone can draw and not on those that nobody could foresee. On a recording train
+is an earlier time than validation, so a gain may also stay behind, or an alarm sound,
+because traffic changed between the two: there, an alarm is a question, no proof.
 """
 
 from collections.abc import Sequence
@@ -45,8 +47,10 @@ def gap(train: Gains, fresh: Gains, tried: int) -> Gap:
     """Whether gains on train are too good to be true of the policy.
 
     Rank sums within each load, added up (van Elteren 1960), by their normal
-    approximation with ties: exams of a load are drawn alike on both sides, so nothing
-    is assumed of how gains are distributed. Loads that one side lacks say nothing.
+    approximation with ties: a generator draws the exams of a load alike on both sides,
+    so nothing is assumed of how gains are distributed. Those of a recording are windows
+    of other times on each side, which may overlap within it: there, ``chance`` is only
+    as good as the two times are alike. Loads that one side lacks say nothing.
     """
     excess = variance = 0.0
     for regime in sorted(set(train.regimes) & set(fresh.regimes)):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -12,6 +12,13 @@ from evaluators.host_memory import HostMemory
 from evaluators.workloads.trace import Trace
 
 Split = Literal["train", "validation", "held_out"]
+Half = Literal["picking", "reporting"]
+"""Of validation: one half picks a winner, the other alone reports its gain."""
+
+
+def split_of(part: Split | Half) -> Split:
+    """The split that a half is of, or the split itself."""
+    return "validation" if part in get_args(Half) else cast(Split, part)
 
 MOST_BLOCKS, MOST_OF_A_STEP = 1 << 31, 1 << 20
 """Beyond these no step time has a table, and no sum is sure to fit."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from evaluators.calibration.step_time import StepTime
 from evaluators.fleet import Fleet
 from evaluators.rng import keyed
-from evaluators.scenario import Deployment, Scenario, ServiceClass, Split
+from evaluators.scenario import Deployment, Half, Scenario, ServiceClass, Split
 from evaluators.workloads.classes import CLASSES
 from evaluators.workloads.workload import Workload
 
@@ -48,6 +48,20 @@ class Plan:
         if min(self.regimes) <= 0:
             raise ValueError(f"regimes are {self.regimes}; expected all above 0")
 
+    @property
+    def n_picking(self) -> int:
+        """How many scenarios of validation pick; those after them report."""
+        return self.seeds // 2 * len(self.regimes)
+
+    def part(self, split: Split, place: int) -> Split | Half:
+        """What a split's scenario at a place, from 0, is drawn from.
+
+        Of validation it is a half, so that no request of a recording is in both.
+        """
+        if split != "validation":
+            return split
+        return "picking" if place < self.n_picking else "reporting"
+
 
 def draw_split(
     workload: Workload,
@@ -61,8 +75,10 @@ def draw_split(
 
     No two scenarios share a seed, and a larger plan begins with the smaller one's. With
     a ``secret`` only who knows it can draw validation and held-out again, and ids are
-    keyed in all splits; without one, the number of a seed tells everything. Raises
-    ``ValueError`` when the workload cannot give so many requests.
+    keyed in all splits; without one, the number of a seed tells everything. Of
+    a recording's validation ``plan.part`` says the half: there, a larger plan moves
+    scenarios to the other one. Raises ``ValueError`` when the workload cannot give so
+    many requests.
     """
     numbered = enumerate(plan.regimes * plan.seeds, FIRST_SEED[split])
     return tuple(
@@ -71,7 +87,7 @@ def draw_split(
             split=split,
             regime=regime,
             trace=workload.draw(
-                split,
+                plan.part(split, seed - FIRST_SEED[split]),
                 _seed(split, seed, secret),
                 regime * capacity_per_s,
                 plan.n_requests,

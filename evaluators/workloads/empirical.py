@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.scenario import Split
+from evaluators.scenario import Half, Split
 from evaluators.workloads.annotations import PREDICTION_ERROR, zipf_shares
 from evaluators.workloads.arrivals import Gamma
 from evaluators.workloads.generated import Contents, Generated
 from evaluators.workloads.recorded import Stamp, lines, stamp
-from evaluators.workloads.replay import SPLIT_SPANS, find
+from evaluators.workloads.replay import SPLIT_SPANS, find, told
 from evaluators.workloads.trace import Ints
 
 COLUMNS = (
@@ -52,18 +52,21 @@ class Pairs:
     most_tokens: int
 
     def __call__(
-        self, split: Split, moments: NDArray[np.float64], rng: np.random.Generator
+        self,
+        part: Split | Half,
+        moments: NDArray[np.float64],
+        rng: np.random.Generator,
     ) -> Contents:
-        """Pairs drawn with replacement from the split's rows."""
+        """Pairs drawn with replacement from the part's rows."""
         prompts, outputs = read(self.path)
-        low, high = (round(share * len(prompts)) for share in SPLIT_SPANS[split])
+        low, high = (round(share * len(prompts)) for share in SPLIT_SPANS[part])
         fits = np.flatnonzero(
             (prompts > 0) & (outputs > 0) & (prompts + outputs <= self.most_tokens)
         )
         rows = fits[(fits >= low) & (fits < high)]
         if not rows.size:
             raise ValueError(
-                f"{self.path}: the {split} part has no pair of up to "
+                f"{self.path}: {told(part)} has no pair of up to "
                 f"{self.most_tokens} tokens; allow more with most_tokens"
             )
         chosen = rng.choice(rows, len(moments))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.rng import stream
-from evaluators.scenario import Split
+from evaluators.scenario import Half, Split, split_of
 from evaluators.workloads.annotations import (
     paced_ps,
     predicted,
@@ -37,8 +37,8 @@ class Contents(NamedTuple):
     slo_class: Ints | None = None
 
 
-Source = Callable[[Split, NDArray[np.float64], np.random.Generator], Contents]
-"""Contents for a split and the moments of the arrivals, as shares of the whole span."""
+Source = Callable[[Split | Half, NDArray[np.float64], np.random.Generator], Contents]
+"""Contents for a part and the moments of the arrivals, as shares of the whole span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +55,16 @@ class Generated:
     source: Source
 
     def draw(
-        self, split: Split, seed: int, rate_per_s: float, n_requests: int
+        self, part: Split | Half, seed: int, rate_per_s: float, n_requests: int
     ) -> Trace:
         """See ``Workload``."""
         check_draw(rate_per_s, n_requests)
         random = {
-            purpose: stream(seed, self.name, split, purpose)
+            purpose: stream(seed, self.name, split_of(part), purpose)
             for purpose in ("arrivals", "contents", "tenant", "class", "prediction")
         }
         arrived = self.arrivals.draw(n_requests, random["arrivals"])
-        contents = self.source(split, _moments(arrived), random["contents"])
+        contents = self.source(part, _moments(arrived), random["contents"])
         shares = zipf_shares(self.n_tenants)
         classes = contents.slo_class
         if classes is None:

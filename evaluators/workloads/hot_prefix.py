@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.scenario import Split
+from evaluators.scenario import Half, Split
 from evaluators.workloads.annotations import PREDICTION_ERROR, zipf_shares
 from evaluators.workloads.arrivals import POISSON
 from evaluators.workloads.generated import (
@@ -57,7 +57,10 @@ class HotPrefix:
     document_tokens: int
 
     def __call__(
-        self, split: Split, moments: NDArray[np.float64], rng: np.random.Generator
+        self,
+        part: Split | Half,
+        moments: NDArray[np.float64],
+        rng: np.random.Generator,
     ) -> Contents:
         """Group 0 is the hot prompt, the others are documents."""
         n = len(moments)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.scenario import Split
+from evaluators.scenario import Half, Split
 from evaluators.workloads.annotations import PREDICTION_ERROR, zipf_shares
 from evaluators.workloads.arrivals import Gamma
 from evaluators.workloads.generated import Contents, Generated, check_sizes
@@ -46,7 +46,10 @@ class PowerLaw:
     most_output_tokens: int
 
     def __call__(
-        self, split: Split, moments: NDArray[np.float64], rng: np.random.Generator
+        self,
+        part: Split | Half,
+        moments: NDArray[np.float64],
+        rng: np.random.Generator,
     ) -> Contents:
         """Independent prompts and outputs; shorter than the least is the least."""
         drawn = np.rint(SCALE_TOKENS * rng.pareto(self.exponent, (2, len(moments))))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evaluators.rng import stream
-from evaluators.scenario import Split
+from evaluators.scenario import Half, Split, split_of
 from evaluators.workloads.annotations import PREDICTION_ERROR
 from evaluators.workloads.prefixes import Priorities
 from evaluators.workloads.synthetic import Synthetic
@@ -67,11 +67,11 @@ class Prioritised:
         return self.requests.prediction_error
 
     def draw(
-        self, split: Split, seed: int, rate_per_s: float, n_requests: int
+        self, part: Split | Half, seed: int, rate_per_s: float, n_requests: int
     ) -> Trace:
         """See ``Workload``; the rate does not change when priorities do."""
-        trace = self.requests.draw(split, seed, rate_per_s, n_requests)
-        rng = stream(seed, self.name, split, "priorities")
+        trace = self.requests.draw(part, seed, rate_per_s, n_requests)
+        rng = stream(seed, self.name, split_of(part), "priorities")
         return self._prioritised(trace, rng)
 
     def whole(self, seed: int) -> Trace:

@@ -4,12 +4,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.rng import stream
-from evaluators.scenario import Split
+from evaluators.scenario import Half, Split, split_of
 from evaluators.workloads.annotations import (
     paced_ps,
     predicted,
@@ -22,12 +23,17 @@ from evaluators.workloads.relations import taken
 from evaluators.workloads.trace import PS_PER_S, Ints, Trace
 from evaluators.workloads.workload import check_draw
 
-SPLIT_SPANS: dict[Split, tuple[float, float]] = {
+SPLIT_SPANS: dict[Split | Half, tuple[float, float]] = {
     "train": (0.0, 0.6),
     "validation": (0.6, 0.8),
+    "picking": (0.6, 0.7),
+    "reporting": (0.7, 0.8),
     "held_out": (0.8, 1.0),
 }
-"""Parts of the recorded time; a window never leaves its part."""
+"""Parts of the recorded time; a window never leaves its part.
+
+The halves of validation touch and share nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +56,7 @@ class Replay:
     """A recorded workload. Tenants, classes and predictions are synthetic: seeded.
 
     ``read`` gives the recording when first needed. A draw is ``n_requests`` rows in
-    sequence, starting at a place of the split's part that the seed chooses.
+    sequence, starting at a place of the part that the seed chooses.
     """
 
     name: str
@@ -59,15 +65,15 @@ class Replay:
     prediction_error: float
 
     def draw(
-        self, split: Split, seed: int, rate_per_s: float, n_requests: int
+        self, part: Split | Half, seed: int, rate_per_s: float, n_requests: int
     ) -> Trace:
-        """See ``Workload``; raises ``ValueError`` when the split's part is shorter."""
+        """See ``Workload``; raises ``ValueError`` when the part is shorter."""
         check_draw(rate_per_s, n_requests)
-        recording = self.read()
-        first, last = _rows(recording, split)
+        recording, split = self.read(), split_of(part)
+        first, last = _rows(recording, part)
         if last - first < n_requests:
             raise ValueError(
-                f"{self.name}: the {split} part holds {last - first} requests; asked "
+                f"{self.name}: {told(part)} holds {last - first} requests; asked "
                 f"for {n_requests}; ask for fewer"
             )
         window = stream(seed, self.name, split, "window")
@@ -111,6 +117,12 @@ class Replay:
         )
 
 
+def told(part: str) -> str:
+    """A part in words, as the subject of a sentence."""
+    is_half = part in get_args(Half)
+    return f"the {part} half of validation" if is_half else f"the {part} part"
+
+
 def find(name: str, files: tuple[str, ...], data: str | None) -> Path:
     """The file of a recorded trace: ``data`` itself, or the first of ``files`` in it.
 
@@ -137,11 +149,11 @@ def data_folder() -> Path:
     return Path(folder) if folder else Path("~/.cache/adrs").expanduser()
 
 
-def _rows(recording: Recording, split: Split) -> tuple[int, int]:
-    """First row of a split's part and the one after its last, by recorded stamps."""
+def _rows(recording: Recording, part: Split | Half) -> tuple[int, int]:
+    """First row of a part and the one after its last, by recorded stamps."""
     stamps = recording.arrived_s
     begin, end = stamps[0], stamps[-1]
-    low, high = SPLIT_SPANS[split]
+    low, high = SPLIT_SPANS[part]
     first = int(np.searchsorted(stamps, begin + low * (end - begin)))
     last = int(np.searchsorted(stamps, begin + high * (end - begin)))
     return first, len(stamps) if high == 1.0 else last

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.rng import stream
-from evaluators.scenario import Split
+from evaluators.scenario import Half, Split, split_of
 from evaluators.workloads.annotations import (
     PREDICTION_ERROR,
     paced_ps,
@@ -26,7 +26,7 @@ from evaluators.workloads.annotations import (
 )
 from evaluators.workloads.generated import WHOLE_REQUESTS
 from evaluators.workloads.recorded import Stamp, stamp
-from evaluators.workloads.replay import SPLIT_SPANS, find
+from evaluators.workloads.replay import SPLIT_SPANS, find, told
 from evaluators.workloads.trace import Ints, Trace
 from evaluators.workloads.workload import check_draw
 
@@ -99,8 +99,8 @@ def build(
 class Clients:
     """Tenants are the model's clients, by number.
 
-    A draw is some windows in sequence, at a place of the split's part of the recorded
-    time that the seed chooses. Each request falls to a client and a window by their
+    A draw is some windows in sequence, at a place of the part of the recorded time
+    that the seed chooses. Each request falls to a client and a window by their
     recorded rates; within a window a client's gaps have its fitted distribution, scaled
     to its count, so that shares, bursts and slow changes stay and the rate is the asked
     one. Lengths are drawn from the client's density of the time, prompt and output
@@ -126,16 +126,16 @@ class Clients:
         return _windows(arrivals, model)
 
     def draw(
-        self, split: Split, seed: int, rate_per_s: float, n_requests: int
+        self, part: Split | Half, seed: int, rate_per_s: float, n_requests: int
     ) -> Trace:
         """See ``Workload``."""
         check_draw(rate_per_s, n_requests)
         active, lengths = self.active(), self.tables[2]
         random = {
-            purpose: stream(seed, self.name, split, purpose)
+            purpose: stream(seed, self.name, split_of(part), purpose)
             for purpose in ("window", "arrivals", "lengths", "class", "prediction")
         }
-        first = self._first(split, int(active.window.max()) + 1, random["window"])
+        first = self._first(part, int(active.window.max()) + 1, random["window"])
         is_in = (active.window >= first) & (active.window < first + self.windows)
         chosen = active.those(is_in)
         if not chosen.client.size:
@@ -166,11 +166,13 @@ class Clients:
         rate = float(active.rate_per_s.sum()) / n_windows
         return self.draw("train", seed, rate, WHOLE_REQUESTS)
 
-    def _first(self, split: Split, n_windows: int, rng: np.random.Generator) -> int:
-        low, high = (round(share * n_windows) for share in SPLIT_SPANS[split])
+    def _first(
+        self, part: Split | Half, n_windows: int, rng: np.random.Generator
+    ) -> int:
+        low, high = (round(share * n_windows) for share in SPLIT_SPANS[part])
         if high - low < self.windows:
             raise ValueError(
-                f"{self.name}: the {split} part has {high - low} windows; asked for "
+                f"{self.name}: {told(part)} has {high - low} windows; asked for "
                 f"{self.windows}; ask for fewer"
             )
         return int(rng.integers(low, high - self.windows + 1))

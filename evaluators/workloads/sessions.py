@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from evaluators.rng import stream
-from evaluators.scenario import Split
+from evaluators.scenario import Half, Split, split_of
 from evaluators.workloads.annotations import paced_ps, predicted, prompt_classes
 from evaluators.workloads.prefixes import Ints, Sessions
 from evaluators.workloads.relations import (
@@ -16,6 +16,7 @@ from evaluators.workloads.relations import (
     joined,
     taken,
 )
+from evaluators.workloads.replay import told
 from evaluators.workloads.trace import PS_PER_S, Trace
 from evaluators.workloads.workload import check_draw
 
@@ -23,7 +24,7 @@ WHOLE_STARTS_PER_S = 0.1
 """Sessions that start a second in ``whole``: recordings of them have no common clock,
 so this is our choice."""
 
-Part = Split | Literal["whole"]
+Part = Split | Half | Literal["whole"]
 
 
 class Session(NamedTuple):
@@ -59,7 +60,7 @@ class Session(NamedTuple):
 class ClosedLoop:
     """Sessions of a source, each started at a time of its own.
 
-    ``source(part, rng)`` gives the sessions of a split one by one in the order in which
+    ``source(part, rng)`` gives the sessions of a part one by one in the order in which
     they start; those of "whole" are all that there are. A draw takes as many as hold
     ``n_requests``, the last one cut, and starts them as a Poisson process over
     n_requests / rate seconds. The rate moves these starts only: waits stay, so a
@@ -74,19 +75,19 @@ class ClosedLoop:
     source: Callable[[Part, np.random.Generator], Iterator[Session]]
 
     def draw(
-        self, split: Split, seed: int, rate_per_s: float, n_requests: int
+        self, part: Split | Half, seed: int, rate_per_s: float, n_requests: int
     ) -> Trace:
-        """See ``Workload``; raises ``ValueError`` when the split has fewer requests."""
+        """See ``Workload``; raises ``ValueError`` when the part has fewer requests."""
         check_draw(rate_per_s, n_requests)
-        sessions, found = [], 0
-        for session in self.source(split, stream(seed, self.name, split, "sessions")):
+        sessions, found, split = [], 0, split_of(part)
+        for session in self.source(part, stream(seed, self.name, split, "sessions")):
             sessions.append(session.first(n_requests - found))
             found += len(sessions[-1].after)
             if found == n_requests:
                 break
         if found < n_requests:
             raise ValueError(
-                f"{self.name}: the {split} part holds {found} requests; asked for "
+                f"{self.name}: {told(part)} holds {found} requests; asked for "
                 f"{n_requests}; ask for fewer"
             )
         starts_per_s = rate_per_s * len(sessions) / n_requests

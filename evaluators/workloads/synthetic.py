@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.rng import stream
-from evaluators.scenario import Split
+from evaluators.scenario import Half, Split, split_of
 from evaluators.workloads.annotations import (
     INTERACTIVE,
     PREDICTION_ERROR,
@@ -73,12 +73,12 @@ class Synthetic:
         return len(self.tenants)
 
     def draw(
-        self, split: Split, seed: int, rate_per_s: float, n_requests: int
+        self, part: Split | Half, seed: int, rate_per_s: float, n_requests: int
     ) -> Trace:
         """See ``Workload``; about 10 us a request at worst."""
         check_draw(rate_per_s, n_requests)
         random = {
-            purpose: stream(seed, "synthetic", split, purpose)
+            purpose: stream(seed, "synthetic", split_of(part), purpose)
             for purpose in ("arrivals", "mixture", "lengths", "class", "prediction")
         }
         arrived, tenant = self._arrivals(n_requests, random["arrivals"])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from inspect import signature
 from typing import Any, Protocol, cast
 
-from evaluators.scenario import Split
+from evaluators.scenario import Half, Split
 from evaluators.workloads.trace import Trace
 
 
@@ -14,9 +14,11 @@ class Workload(Protocol):
     """A source of requests, the same for everyone who asks with the same arguments.
 
     ``prediction_error`` is the standard deviation of log(predicted / true output
-    tokens). Nothing drawn for one split is ever drawn for another. The rate scales
-    time only: two draws that differ in the rate hold the same requests. Of sessions it
-    scales how fast they start, and not the waits in them.
+    tokens). Nothing drawn for one split is ever drawn for another, and no request of a
+    recording for both halves of validation. A generator, which draws all of its
+    requests anew for each seed, draws alike for validation and its halves. The rate
+    scales time only: two draws that differ in the rate hold the same requests. Of
+    sessions it scales how fast they start, and not the waits in them.
     """
 
     name: str
@@ -28,7 +30,7 @@ class Workload(Protocol):
         ...
 
     def draw(
-        self, split: Split, seed: int, rate_per_s: float, n_requests: int
+        self, part: Split | Half, seed: int, rate_per_s: float, n_requests: int
     ) -> Trace:
         """``n_requests`` requests that arrive over n_requests / rate_per_s seconds.
 
