@@ -21,6 +21,13 @@ from evaluators.workloads.workload import Workload
 
 ATTAINED = 0.9
 """Share of requests that keep their objectives at capacity."""
+RULES = 1
+"""Version of the rules that decide how requests fare without any policy.
+
+Raise it with any change after which ``simulate`` or ``serve_fleet`` gives other times
+for some scenario, or ``in_objectives`` another answer, and run
+``python -m tests.shipped_capacities``: what was found before is then searched anew.
+"""
 SEARCH_SEEDS = 4
 PRECISION = 0.01
 LEAST_PER_S, MOST_PER_S = 2.0**-6, 2.0**20
@@ -94,7 +101,9 @@ def stored_capacity_per_s(
 ) -> float:
     """``capacity_per_s`` from the shipped file or ``path``, else searched and stored.
 
-    A stored value is found again only while nothing it depends on has changed.
+    A stored value is found again only while draws, service and the numbers of the
+    search are the same, and ``RULES``, which stands for the simulator's code: who
+    changes what that gives and does not raise it finds outdated capacities.
     """
     key = digest(workload, service, n_requests)
     for file in (SHIPPED, path):
@@ -107,9 +116,9 @@ def stored_capacity_per_s(
 
 
 def digest(workload: Workload, service: Service, n_requests: int) -> str:
-    """Hash of the searched draws, the service and the rules of the search."""
+    """Hash of the searched draws, the service, and the rules of search and engine."""
     plan = Plan(seeds=SEARCH_SEEDS, n_requests=n_requests, regimes=(1.0,))
-    text = f"{ATTAINED} {PRECISION} {_spelt(service)}"
+    text = f"{RULES} {ATTAINED} {PRECISION} {_spelt(service)}"
     hashed = hashlib.sha256(text.encode())
     for scenario in draw_split(workload, service, "train", plan, 1.0):
         for column in decisive(scenario.trace):

@@ -4,13 +4,16 @@ import json
 
 import pytest
 
+from evaluators import capacity
 from evaluators.calibration.step_time import StepTime
 from evaluators.capacity import (
     ATTAINED,
+    RULES,
     SHIPPED,
     attained,
     capacity_per_s,
     digest,
+    entry,
     in_objectives,
     load,
     store,
@@ -76,6 +79,18 @@ def test_a_search_is_stored_and_found_again(tmp_path):
     stored["capacity_per_s"] = 123.0
     store(path, {digest(WORKLOAD, service(), N): stored})
     assert stored_capacity_per_s(WORKLOAD, service(), N, path) == 123.0
+
+
+def test_a_search_under_other_rules_is_not_taken_but_done_again(tmp_path, monkeypatch):
+    path = tmp_path / "capacities.json"
+    before = digest(WORKLOAD, service(), N)
+    store(path, {before: entry(WORKLOAD, service(), N, 123.0)})
+    assert stored_capacity_per_s(WORKLOAD, service(), N, path) == 123.0
+    monkeypatch.setattr(capacity, "RULES", RULES + 1)
+    assert digest(WORKLOAD, service(), N) != before
+    found = stored_capacity_per_s(WORKLOAD, service(), N, path)
+    assert found == capacity_per_s(WORKLOAD, service(), N) != 123.0
+    assert len(load(path)) == 2
 
 
 @pytest.mark.parametrize(
