@@ -13,7 +13,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import (
     BrokenExecutor,
     CancelledError,
@@ -22,7 +22,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
 )
 from types import TracebackType
-from typing import NamedTuple, Self, TypeVar, cast
+from typing import Any, NamedTuple, Self, cast
 
 from adrs import sandbox
 from adrs.isolation import in_force
@@ -51,10 +51,6 @@ MAX_ON_A_CORE = 64
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
-
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 class WorkerError(Exception):
@@ -98,7 +94,7 @@ class Pool:
         self._limits = limits
         self._lock = threading.Lock()
         self._is_closed = False
-        self._executor = _executor(workers)
+        self._executor = executor(workers)
         # loky trips over what is still queued when it is shut down, so threads here
         # hold the queue and give it only what it hands to its workers at once.
         self._feeders = ThreadPoolExecutor(2 * workers)
@@ -127,8 +123,8 @@ class Pool:
         with self._lock:
             self._is_closed = True
         self._feeders.shutdown(wait=False, cancel_futures=True)
-        _wait_until_begun(self._given)
-        _shut_down(self._executor)
+        wait_until_begun(self._given)
+        shut_down(self._executor)
         self._feeders.shutdown()
 
     def __enter__(self) -> Self:
@@ -159,25 +155,25 @@ class Pool:
         """What a worker makes of the task; another one if that one dies."""
         cause: BrokenExecutor | None = None
         for _ in range(ATTEMPTS):
-            executor = self._executor
+            used = self._executor
             try:
-                return self._given_to(executor, task).result()
+                return self._given_to(used, task).result()
             except BrokenExecutor as error:
                 cause = error
-                self._replace(executor)
+                self._replace(used)
         raise WorkerError(
             f"workers died {ATTEMPTS} times over a policy on scenario "
             f"{task.scenario}; it was not scored: look for a lack of memory, "
             "then resume"
         ) from cause
 
-    def _given_to(self, executor: Executor, task: Task) -> "Future[Outcome]":
+    def _given_to(self, used: Executor, task: Task) -> "Future[Outcome]":
         """The task's future; raises ``CancelledError`` once the pool is closed."""
         with self._lock:
             if self._is_closed:
                 raise CancelledError
             with same_addresses():  # loky starts its workers as it is given work
-                future = executor.submit(_judge, task)
+                future = used.submit(_judge, task)
             self._given.add(future)
         future.add_done_callback(self._given.discard)
         return future
@@ -186,8 +182,8 @@ class Pool:
         """Start new workers, unless that was done since ``broken`` broke."""
         with self._lock:
             if broken is self._executor and not self._is_closed:
-                _shut_down(broken)
-                self._executor = _executor(self._workers)
+                shut_down(broken)
+                self._executor = executor(self._workers)
 
 
 def in_process(problem: Problem, source: str, exams: Sequence[Exam]) -> Evaluation:
@@ -203,23 +199,13 @@ def in_process(problem: Problem, source: str, exams: Sequence[Exam]) -> Evaluati
     return Evaluation(tuple(outcomes), "none")
 
 
-def in_parallel(
-    function: Callable[[Given], Made], given: Sequence[Given], workers: int
-) -> Iterator[Made]:
-    """What a function of our own makes of each, in order, in ``workers`` processes."""
-    # Heavy, and not needed for what a worker or a test in process uses of this file.
-    from joblib import Parallel, delayed  # noqa: PLC0415
-
-    parallel = Parallel(n_jobs=workers, return_as="generator")
-    return cast(Iterator[Made], parallel(delayed(function)(each) for each in given))
-
-
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
-def _executor(workers: int) -> Executor:
+def executor(workers: int) -> Executor:
+    """Worker processes that end with this one, each on a core of its own."""
     # Heavy, and not needed for what a worker or a test in process uses of this file.
     from joblib.externals.loky import ProcessPoolExecutor  # noqa: PLC0415
 
@@ -234,16 +220,17 @@ def _executor(workers: int) -> Executor:
     )
 
 
-def _wait_until_begun(given: "set[Future[Outcome]]") -> None:
+def wait_until_begun(given: "Iterable[Future[Any]]") -> None:
     """Wait until loky's own queue is empty: it trips over what is in it at its end."""
     deadline = time.monotonic() + HAND_OVER_S
     while time.monotonic() < deadline and any(
-        not (future.running() or future.done()) for future in given.copy()
+        not (future.running() or future.done()) for future in tuple(given)
     ):
         time.sleep(0.001)
 
 
-def _shut_down(executor: Executor) -> None:
+def shut_down(executor: Executor) -> None:
+    """End the workers, with what they have in hand."""
     executor.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]
 
 

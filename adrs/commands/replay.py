@@ -1,7 +1,8 @@
 """Serve a run's scenarios again from the logs of decisions; every score must match."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,8 @@ from adrs.archive import Archive
 from adrs.decisions import LogError, unseal
 from adrs.exams import Sitting, exams, sitting
 from adrs.logs import Logs
-from adrs.pool import cores, in_parallel
+from adrs.parallel import in_parallel
+from adrs.pool import cores
 from adrs.replaying import replay
 from adrs.run_folder import CONFIG, CONTROL, JOURNAL, SECRET
 from adrs.settings import Settings
@@ -64,20 +66,28 @@ def run(settings: Settings) -> int:
     begun = _begun(folder, settings)
     kept = secret.chosen(begun.secret, folder / SECRET)
     at = sitting(begun, RUNS / "capacities.json", kept)
-    tasks = list(_tasks(folder, at, settings.candidate or ""))
+    policies = Counter[str]()
+    tasks = _counted(_tasks(folder, at, settings.candidate or ""), policies)
     workers = settings.workers or cores()
     lines = [line for line in in_parallel(_differs, tasks, workers) if line]
     for line in lines:
         say(line)
-    if not tasks:
+    if not policies:
         note(f"no trial of {settings.candidate or 'any candidate'} in {folder}")
         return 1
-    n_policies = len({task.candidate for task in tasks})
+    n_tasks = policies.total()
     say(
-        f"{len(tasks) - len(lines)} of {len(tasks)} scores of {n_policies} policies "
+        f"{n_tasks - len(lines)} of {n_tasks} scores of {len(policies)} policies "
         "are those of their logs"
     )
     return 1 if lines else 0
+
+
+def _counted(tasks: Iterable[Task], policies: Counter[str]) -> Iterator[Task]:
+    """The tasks one by one, as all their logs together may not fit into memory."""
+    for task in tasks:
+        policies[task.candidate] += 1
+        yield task
 
 
 def _begun(folder: Path, settings: Settings) -> Settings:

@@ -115,10 +115,10 @@ def fork_to_result_ms(times):
 def workers(request):
     """A pool's workers, as many as asked for, each warm and on its core."""
     with same_addresses():
-        executor = pool._executor(request.param)
+        executor = pool.executor(request.param)
         list(executor.map(ask_isolated, [TINY] * 4 * request.param))
         yield executor
-    pool._shut_down(executor)
+    pool.shut_down(executor)
 
 
 on_one_core = pytest.mark.parametrize("workers", [1], indirect=True)

@@ -222,9 +222,9 @@ def test_isolated():
     print("|---|---:|---:|---:|---:|---:|")
     names = {"Azure hour": azure_hour(), "2x, 4,096 blocks": azure_hour(2.0, 4096)}
     with same_addresses():
-        worker = pool._executor(1)
+        worker = pool.executor(1)
         costs = list(worker.map(cost_of, names.values()))
-    pool._shut_down(worker)
+    pool.shut_down(worker)
     for name, cost in zip(names, costs, strict=True):
         isolated, judged, inside, questions = cost
         each_us = 1e6 * (isolated - inside) / questions

@@ -1,0 +1,114 @@
+"""Things done in processes: in order, few at a time, and never beyond their driver."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from adrs.commands.replay import _counted
+from adrs.parallel import AHEAD, in_parallel
+
+ROOT = Path(__file__).parents[1]
+PATIENCE_S = 60
+DRIVER = """
+import os, time
+from adrs.parallel import in_parallel
+
+def busy(number):
+    if number < 2:
+        time.sleep(0.2)
+        return os.getpid()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    for pid in in_parallel(busy, iter(range(10)), 2):
+        print(pid, flush=True)
+"""
+
+
+def square(number):
+    if number < 0:
+        raise ValueError(f"{number} is below 0")
+    return number**2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_is_what_a_map_gives_of_an_iterator_taken_little_by_little(workers):
+    taken, made, most = [], [], 0
+
+    def given():
+        for number in range(40):
+            taken.append(number)
+            yield number
+
+    for each in in_parallel(square, given(), workers):
+        most = max(most, len(taken) - len(made))
+        made.append(each)
+    assert made == [number**2 for number in range(40)]
+    assert most <= AHEAD * workers
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_the_function_or_the_iterator_raises_is_raised_here(workers):
+    def broken():
+        yield from range(8)
+        raise OSError("no more to be read")
+
+    with pytest.raises(ValueError, match="-1 is below 0"):
+        list(in_parallel(square, [1, 2, -1, 3], workers))
+    with pytest.raises(OSError, match="no more to be read"):
+        list(in_parallel(square, broken(), workers))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_given_is_nothing_made(workers):
+    assert list(in_parallel(square, [], workers)) == []
+
+
+def test_tasks_are_counted_as_they_pass_and_none_is_kept():
+    class Task:
+        alive = 0
+
+        def __init__(self, candidate):
+            self.candidate = candidate
+            Task.alive += 1
+
+        def __del__(self):
+            Task.alive -= 1
+
+    policies = Counter()
+    tasks = _counted((Task(f"c{i // 9}") for i in range(900)), policies)
+    assert max(in_parallel(lambda task: Task.alive, tasks, 1)) <= 3
+    assert (policies.total(), len(policies)) == (900, 100)
+
+
+def exists(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_workers_end_with_a_driver_that_was_killed(tmp_path):
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    driver = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    workers = {int(driver.stdout.readline()) for _ in range(2)}
+    assert all(map(exists, workers))
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    deadline = time.monotonic() + PATIENCE_S
+    while any(map(exists, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(exists, workers))
+    driver.stdout.close()
