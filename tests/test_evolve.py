@@ -229,7 +229,7 @@ def test_a_recording_too_short_for_validation_is_refused_before_the_search(
     replay = ("workload=azure_llm_2023_conv", f"data={tmp_path}", "run=a")
     assert main(["evolve", *SMALL, *replay]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert "the validation part holds 20 requests; asked for 30" in last
+    assert "the picking half of validation holds 10 requests; asked for 30" in last
     assert not (tmp_path / "runs/a").exists()
 
 
