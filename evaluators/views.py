@@ -85,7 +85,7 @@ _N_WORDS = _N_INTS + len(REQUEST_FLOATS)
 
 
 class Table:
-    """Public facts of requests, a row each; ``changed`` lists rows not yet sent.
+    """Public facts of requests in order of arrival; ``changed``: rows not yet sent.
 
     ``words`` holds all of them as 64-bit words, shape (columns, rows); ``ints``,
     ``floats`` and ``columns``, by name, are views of it.

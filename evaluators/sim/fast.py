@@ -46,7 +46,9 @@ class FastEngine:
     ) -> None:
         self._deployment, self._policy = scenario.deployment, policy
         self.ledger = ledger or Ledger(scenario)
-        self._panel = Panel(scenario, self._found if cache else None)
+        self._panel = Panel(
+            scenario, self._found if cache else None, self.ledger.identities
+        )
         self._running = running(
             scenario, self._panel, self.ledger, cache, is_led=policy.leads
         )

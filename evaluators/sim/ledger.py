@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluators.scenario import Scenario
+from evaluators.sim.identities import Identities
 from evaluators.sim.recorder import Recorder, lengthen
 from evaluators.sim.run import Run, Steps
 from evaluators.views import Ints
@@ -13,7 +14,8 @@ from evaluators.views import Ints
 class Ledger:
     """Times and counts of every request, one entry a row; -1 means not yet.
 
-    Engines that share a trace share one ledger, as a request may be served by several.
+    Engines that share a trace share one ledger, as a request may be served by several;
+    so it knows, too, by what ``identities`` their policies see the requests.
     """
 
     __slots__ = (
@@ -23,6 +25,7 @@ class Ledger:
         "finished_ps",
         "first_token_ps",
         "hit_tokens",
+        "identities",
         "longest_gap_ps",
         "outlived",
         "preemptions",
@@ -32,6 +35,7 @@ class Ledger:
 
     def __init__(self, scenario: Scenario) -> None:
         rows = len(scenario.trace)
+        self.identities = Identities(scenario)
         self.arrived_ps = [-1] * rows
         self.admitted_ps = [-1] * rows
         self.first_token_ps = [-1] * rows
@@ -48,6 +52,7 @@ class Ledger:
         """A request came to an engine; when it came first, to whichever."""
         if self.arrived_ps[row] < 0:
             self.arrived_ps[row] = at_ps
+            self.identities.arrive(row)
         return self.arrived_ps[row]
 
     def resume(self, row: int, gap_ps: int) -> None:

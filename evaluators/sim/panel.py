@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from evaluators.opaque import opaque_ids, renamed
 from evaluators.scenario import Scenario
+from evaluators.sim.identities import Identities
 from evaluators.views import (
     TENANT_COLUMNS,
     Engine,
@@ -18,48 +18,84 @@ from evaluators.views import (
 )
 from evaluators.workloads.trace import PS_PER_S, Trace
 
+IDENTITIES = (0, 8, 7)
+"""Columns of the table for the rows of ``Identities.known``."""
+
 
 class Panel:
     """Builds the views of one engine; holds no private fact of a request.
 
     A row becomes public when it arrives (``show``) and again when it is preempted
-    (``update``): only then does its row count as changed.
+    (``update``): only then does its row count as changed. Policies know it by its
+    place, see ``Identities``; where that is not the row, ``_hidden`` has the words of
+    the table by row, from which those of who comes to this engine are taken.
     """
 
-    __slots__ = ("_facts", "_priorities", "found", "table")
+    __slots__ = (
+        "_facts",
+        "_hidden",
+        "_identities",
+        "_is_public",
+        "_priorities",
+        "found",
+        "table",
+    )
 
     def __init__(
-        self, scenario: Scenario, found: Callable[[int], int] | None = None
+        self,
+        scenario: Scenario,
+        found: Callable[[int], int] | None = None,
+        identities: Identities | None = None,
     ) -> None:
-        """Make the views; ``found`` says how many tokens a request has in the cache."""
+        """Make the views; ``found`` says how many tokens a request has in the cache.
+
+        Engines of one fleet share ``identities``.
+        """
         self.found = found
-        self.table = _table(scenario)
+        self._identities = identities or Identities(scenario)
+        self.table = _table(scenario, self._identities)
+        self._hidden: Ints | None = None
+        if self._identities.places is not None:
+            self._hidden = self.table.words
+            self.table = Table(len(scenario.trace))
+            self._is_public = bytearray(len(scenario.trace))
         self._facts = _facts(scenario)
         self._priorities = scenario.trace.priorities
 
     def show(self, row: int, arrived_ps: int) -> None:
         """Make a request visible, which arrived then."""
+        place = self._public(row)
         floats, at_s = self.table.floats, arrived_ps / PS_PER_S
-        if floats[0, row] != at_s:
-            floats[1, row] += at_s - floats[0, row]
-            floats[0, row] = at_s
-        self.table.changed.append(row)
+        if floats[0, place] != at_s:
+            floats[1, place] += at_s - floats[0, place]
+            floats[0, place] = at_s
+        self.table.changed.append(place)
 
     def update(
         self, row: int, generated: int, blocks_needed: int, last_token_ps: int
     ) -> None:
         """Say how far a preempted request had come."""
-        self.table.ints[5, row] = generated
-        self.table.ints[6, row] = blocks_needed
+        place = self._public(row)
+        self.table.ints[5, place] = generated
+        self.table.ints[6, place] = blocks_needed
         if last_token_ps >= 0:
-            self.table.floats[2, row] = last_token_ps / PS_PER_S
-        self.table.changed.append(row)
+            self.table.floats[2, place] = last_token_ps / PS_PER_S
+        self.table.changed.append(place)
+
+    def _public(self, row: int) -> int:
+        """Place of a request, where the table has its facts from now on."""
+        place = self._identities.arrive(row)
+        if self._hidden is not None and not self._is_public[place]:
+            self._is_public[place] = True
+            self.table.words[:, place] = self._hidden[:, row]
+            self.table.ints[IDENTITIES, place] = self._identities.known[:, row]
+        return place
 
     def waiting(self, rows: Sequence[int]) -> Waiting:
         """View of waiting requests, in the order given."""
-        found = self.found
+        found, places = self.found, self._identities.places
         columns = np.zeros((2, len(rows)), dtype=np.int64)
-        columns[0] = rows
+        columns[0] = rows if places is None else [places[row] for row in rows]
         if found is not None:
             columns[1] = [found(row) for row in rows]
         columns.flags.writeable = False
@@ -80,7 +116,9 @@ class Panel:
         own: tuple[Ints | Floats, ...] = (*ints, last / PS_PER_S)
         for column in own:
             column.flags.writeable = False
-        return Running(self.table, np.array(rows, dtype=np.int64), own)
+        places = self._identities.places
+        shown = rows if places is None else [places[row] for row in rows]
+        return Running(self.table, np.array(shown, dtype=np.int64), own)
 
     def engine(
         self, now_ps: int, scalars: Sequence[float], tenants: Sequence[list[int]]
@@ -104,44 +142,20 @@ def n_tenants(scenario: Scenario) -> int:
     return max(scenario.n_tenants, int(scenario.trace.tenant.max()) + 1)
 
 
-def _table(scenario: Scenario) -> Table:
+def _table(scenario: Scenario, identities: Identities) -> Table:
     trace = scenario.trace
     table = Table(len(trace))
-    table.ints[0] = opaque_ids(len(trace), scenario.id_key)
+    table.ints[IDENTITIES, :] = identities.known
     for i, name in enumerate(
         ("prompt_tokens", "predicted_tokens", "tenant", "slo_class"), 1
     ):
         table.ints[i] = getattr(trace, name)
     table.ints[6] = scenario.blocks_for(trace.prompt_tokens)
-    table.ints[7], table.ints[8] = _prefixes(scenario), _sessions(scenario)
     arrived_s = trace.arrived_ps / PS_PER_S
     table.floats[0] = arrived_s
     table.floats[1] = arrived_s + _per_request(trace, scenario, "ttft_s")
     table.floats[2] = np.nan
     return table
-
-
-def _prefixes(scenario: Scenario) -> Ints:
-    """Opaque identity of each prompt's first block, -1 without one."""
-    trace = scenario.trace
-    first = np.full(len(trace), -1)
-    if trace.prefixes is not None:
-        offsets = trace.prefixes.offsets
-        some = offsets[1:] > offsets[:-1]
-        first[some] = trace.prefixes.ids[offsets[:-1][some]]
-    return renamed(first, scenario.id_key)
-
-
-def _sessions(scenario: Scenario) -> Ints:
-    """Opaque identity of each request's session, that of its first request."""
-    trace = scenario.trace
-    first = list(range(len(trace)))
-    if trace.sessions is None:
-        return np.full(len(trace), -1)
-    for row, after in enumerate(trace.sessions.after.tolist()):
-        if after >= 0:
-            first[row] = first[after]
-    return renamed(np.array(first), scenario.id_key)
 
 
 def _per_request(trace: Trace, scenario: Scenario, name: str) -> Floats:

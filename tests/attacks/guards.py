@@ -13,7 +13,7 @@ from evaluators import frames
 from evaluators.confine import LAYERS
 from evaluators.evaluation import Evaluation, Failure, PolicyError
 from evaluators.problems import eviction, scheduling
-from evaluators.sim import hooks, panel
+from evaluators.sim import hooks, identities
 from evaluators.sim.cache import evict
 from evaluators.sim.cluster import migration, routing
 from evaluators.sim.progress import Progress
@@ -149,7 +149,7 @@ REMOVALS = {
     "grants": (_instead(hooks, "_grants", grants_as_they_are),),
     "routes": (_instead(routing, "checked_route", route_as_it_is),),
     "pairs": (_instead(routing, "checked_pairs", pairs_as_they_are),),
-    "opaque ids": (_instead(panel, "opaque_ids", ids_in_order),),
+    "opaque ids": (_instead(identities, "opaque_ids", ids_in_order),),
     "idle timer": (_instead(migration, "MOST_IDLE", 1 << 60),),
     "progress": (
         _instead(Progress, "spend", lambda self, steps, tokens: None),

@@ -42,7 +42,7 @@ class Cluster:
         self._ledger = Ledger(scenario)
         self._arrivals = Arrivals(scenario, fleet.most_blocks)
         self._members = Members(scenario, fleet, self._ledger, make)
-        self._reports = Reports(scenario, fleet, self._ledger.arrived_ps)
+        self._reports = Reports(scenario, fleet, self._ledger)
         self._caches = knowledge(scenario, fleet, self._members.engines)
         self._rule = rule
         self._usable = [member.role != "decode" for member in fleet.members]
@@ -100,7 +100,7 @@ class Cluster:
     def _deal(self) -> None:
         """Tell all replicas at once whom they will serve."""
         for at, row in self._arrivals.first:
-            self._ledger.arrived_ps[row] = at
+            self._ledger.arrive(row, at)
             target = self._rule.choose(row, self._usable, self._reports.outstanding)
             self._give(at, row, target)
         self._sync(None)
@@ -181,7 +181,7 @@ class Cluster:
     # -- requests -------------------------------------------------------------------
 
     def _arrive(self, at_ps: int, row: int) -> None:
-        self._ledger.arrived_ps[row] = at_ps
+        self._ledger.arrive(row, at_ps)
         self._route(at_ps, row)
 
     def _route(self, at_ps: int, row: int) -> None:

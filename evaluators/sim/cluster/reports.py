@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluators.fleet import ROLES, Fleet
-from evaluators.opaque import opaque_ids, renamed
 from evaluators.scenario import Scenario
 from evaluators.sim.cluster.replica import NO_LOAD, Carried, Load
-from evaluators.views import Ints
+from evaluators.sim.ledger import Ledger
 from evaluators.views_replicas import Movable, Replicas, Request, read_only
 from evaluators.workloads.trace import PS_PER_S
 
@@ -21,9 +20,7 @@ class Reports:
     answered, migrations) is as of now.
     """
 
-    def __init__(
-        self, scenario: Scenario, fleet: Fleet, arrived_ps: Sequence[int]
-    ) -> None:
+    def __init__(self, scenario: Scenario, fleet: Fleet, ledger: Ledger) -> None:
         n = len(fleet.members)
         self.delay_ps = round(fleet.report_delay_s * PS_PER_S)
         self.at_ps = -1
@@ -33,7 +30,7 @@ class Reports:
         self._sent = [0] * n
         self._sent_tokens = [0] * n
         self._loads: Sequence[Load] = [NO_LOAD] * n
-        self._asker = _Requests(scenario, arrived_ps)
+        self._asker = _Requests(scenario, ledger)
         self._prompt_tokens: list[int] = scenario.trace.prompt_tokens.tolist()
         self._roles = [ROLES.index(member.role) for member in fleet.members]
         engines = [member.deployment for member in fleet.members]
@@ -97,19 +94,20 @@ class Reports:
 class _Requests:
     """Public facts of requests, as the router sees them."""
 
-    def __init__(self, scenario: Scenario, arrived_ps: Sequence[int]) -> None:
-        trace = scenario.trace
-        self._arrived_ps = arrived_ps
+    def __init__(self, scenario: Scenario, ledger: Ledger) -> None:
+        trace, self._identities = scenario.trace, ledger.identities
+        self._arrived_ps = ledger.arrived_ps
+        ids, sessions, first_blocks = self._identities.known
         self._block_tokens = scenario.deployment.block_tokens
         columns = (
-            opaque_ids(len(trace), scenario.id_key),
+            ids,
             trace.prompt_tokens,
             trace.predicted_tokens,
             np.zeros(len(trace), dtype=np.int64),
             trace.tenant,
             trace.slo_class,
-            _sessions(scenario),
-            _first_blocks(scenario),
+            sessions,
+            first_blocks,
         )
         self._ints = np.stack(columns, axis=1)
         limits = np.array([each.ttft_s for each in scenario.classes])
@@ -117,6 +115,9 @@ class _Requests:
 
     def view(self, row: int, now_ps: int, arrived_ps: int, generated: int) -> Request:
         ints = self._ints[row].copy()
+        if self._identities.places is not None:
+            known = self._identities.known
+            ints[0], ints[6:] = known[0, row], known[1:, row]
         ints[3] = generated
         arrived_s = arrived_ps / PS_PER_S
         floats = np.array((now_ps / PS_PER_S, arrived_s, arrived_s + self._ttft_s[row]))
@@ -128,7 +129,7 @@ class _Requests:
         known = self._ints[rows].T
         tokens = known[1] + generated - 1
         ints = np.stack((
-            known[0],
+            self._identities.known[0, rows],
             [place for place, _ in found],
             *known[1:3],
             generated,
@@ -137,27 +138,3 @@ class _Requests:
         ))
         arrived_s = [self._arrived_ps[row] / PS_PER_S for row in rows.tolist()]
         return Movable(ints, np.array([arrived_s]))
-
-
-def _sessions(scenario: Scenario) -> Ints:
-    """Opaque identity of each request's session, -1 where it has none."""
-    trace = scenario.trace
-    if trace.sessions is None:
-        return np.full(len(trace), -1)
-    root = list(range(len(trace)))
-    for row, after in enumerate(trace.sessions.after.tolist()):
-        if after >= 0:
-            root[row] = root[after]
-    found: Ints = opaque_ids(len(trace), scenario.id_key)[np.array(root)]
-    return found
-
-
-def _first_blocks(scenario: Scenario) -> Ints:
-    """Opaque content of each request's first block, -1 where it has none."""
-    prefixes = scenario.trace.prefixes
-    found = np.full(len(scenario.trace), -1)
-    if prefixes is None or not len(prefixes.ids):
-        return found
-    has = np.diff(prefixes.offsets) > 0
-    found[has] = prefixes.ids[prefixes.offsets[:-1][has]]
-    return renamed(found, scenario.id_key)

@@ -36,8 +36,10 @@ class PlainState:
         skips: bool = False,
     ) -> None:
         self.scenario, self.policy, self.skips = scenario, policy, skips
-        self.panel, self.cache = Panel(scenario, self._found if cache else None), cache
         self.ledger, self.record = ledger or Ledger(scenario), Recorder()
+        found = self._found if cache else None
+        self.panel = Panel(scenario, found, self.ledger.identities)
+        self.cache = cache
         self.progress = Progress(scenario, policy.leads)
         self.now_ps = self.last_step_ps = 0
         self.alarm = Alarm(policy.ask, scenario.trace.priorities)
