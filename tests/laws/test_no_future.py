@@ -17,6 +17,7 @@ from evaluators.mirror import Teller
 from evaluators.problems import load, names
 from evaluators.splits import Plan, draw_split
 from evaluators.workloads.trace import PS_PER_S
+from tests.laws.futures import another_future
 
 N_REQUESTS = 24
 RATE_PER_S = 10.0
@@ -27,6 +28,11 @@ MEMBERS = {
 }
 RECORDED = [member for member, section in MEMBERS.items() if "data" in section]
 DRAWN = sorted(MEMBERS.keys() - set(RECORDED))
+MEMBERS["short sessions"] = {
+    **MEMBERS["agents"],
+    **{"requests": 3.0, "tool_share": 0.6},
+}
+"""Many that begin at about the same time and go on for a few turns, unlike agents."""
 
 
 def answer(hook, views):
@@ -107,40 +113,6 @@ def served(name, member):
     return replace(scenario, deployment=serves.deployment, fleet=serves.fleet)
 
 
-def another_future(scenario, run, until_ps):
-    """The same until then: later requests differ, and so does what is not emitted.
-
-    Contents are numbered so that those of the future come first.
-    """
-    trace = scenario.trace
-    is_later = trace.arrived_ps > until_ps
-    grows = (run.finished_ps > until_ps) | (run.finished_ps < 0)
-    return replace(
-        scenario,
-        regime=2.0,
-        split="held_out",
-        name="another future",
-        trace=replace(
-            trace,
-            arrived_ps=trace.arrived_ps + is_later * (PS_PER_S // 7),
-            prompt_tokens=trace.prompt_tokens + is_later * 37,
-            predicted_tokens=trace.predicted_tokens + is_later * 11,
-            output_tokens=trace.output_tokens + grows * 23,
-            tenant=np.where(is_later, trace.tenant[::-1], trace.tenant),
-            prefixes=trace.prefixes and renumbered(trace.prefixes, is_later),
-        ),
-    )
-
-
-def renumbered(prefixes, is_later):
-    """The same contents, those that come up before by higher numbers than the rest."""
-    lengths = np.diff(prefixes.offsets)
-    early = np.unique(prefixes.ids[~np.repeat(is_later, lengths)])
-    n = int(prefixes.ids.max(initial=0)) + 1
-    ids = prefixes.ids + n * np.isin(prefixes.ids, early)
-    return replace(prefixes, ids=ids)
-
-
 def check_past(name, member):
     problem, scenario = load(name), served(name, member)
     witness = Witness(problem)
@@ -149,6 +121,12 @@ def check_past(name, member):
     until_ps = int(np.sort(run.arrived_ps)[N_REQUESTS * 2 // 3])
     if asked_s and sorted(asked_s)[: len(asked_s) // 4][-1:] >= [until_ps / PS_PER_S]:
         until_ps = round(float(np.median(asked_s)) * PS_PER_S)
+    return same_past(problem, scenario, (witness, run), until_ps)
+
+
+def same_past(problem, scenario, seen, until_ps):
+    """What was seen by then, which must be the same before another future."""
+    witness, run = seen
     other = Witness(problem)
     problem.serve(other, another_future(scenario, run, until_ps))
     logs = [
@@ -171,6 +149,16 @@ def timed(witness):
 @pytest.mark.parametrize("name", names())
 def test_equal_pasts_give_equal_bytes_on_every_workload_that_is_drawn(name):
     assert sum(check_past(name, member) for member in DRAWN) > 100
+
+
+@pytest.mark.parametrize("name", names())
+def test_no_turn_that_is_still_to_come_shows_at_any_time(name):
+    problem, scenario = load(name), served(name, "short sessions")
+    witness = Witness(problem)
+    run = problem.serve(witness, scenario)
+    times_ps = np.sort(run.arrived_ps)[4:-1:5].tolist()
+    seen = [same_past(problem, scenario, (witness, run), at_ps) for at_ps in times_ps]
+    assert sum(seen) > 40
 
 
 @pytest.mark.slow
