@@ -126,7 +126,7 @@ def test_no_engine_shows_turns_to_come(serve, switches):
 @pytest.mark.parametrize("overlaps", [False, True])
 def test_all_engines_show_the_same_places(overlaps):
     compared = 0
-    for seed in range(24):
+    for seed in range(12):
         scenario = in_sessions(seed, overlaps=overlaps)
         runs = [
             watched_run(serve, scenario, seed) for serve in (simulate, simulate_plainly)
@@ -161,7 +161,7 @@ def watched_fleet(scenario, seed, make):
 @pytest.mark.parametrize("make", [engines.fast, engines.plain])
 def test_no_fleet_shows_turns_to_come_to_its_router_or_its_engines(make):
     compared = [0, 0]
-    for seed in range(24):
+    for seed in range(12):
         scenario = in_order(fuzzed_fleet(seed))
         if scenario.trace.sessions is None:
             continue
