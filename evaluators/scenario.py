@@ -20,6 +20,7 @@ def split_of(part: Split | Half) -> Split:
     """The split that a half is of, or the split itself."""
     return "validation" if part in get_args(Half) else cast(Split, part)
 
+
 MOST_BLOCKS, MOST_OF_A_STEP = 1 << 31, 1 << 20
 """Beyond these no step time has a table, and no sum is sure to fit."""
 

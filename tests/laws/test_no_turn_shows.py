@@ -126,7 +126,7 @@ def test_no_engine_shows_turns_to_come(serve, switches):
 @pytest.mark.parametrize("overlaps", [False, True])
 def test_all_engines_show_the_same_places(overlaps):
     compared = 0
-    for seed in range(12):
+    for seed in range(24):
         scenario = in_sessions(seed, overlaps=overlaps)
         runs = [
             watched_run(serve, scenario, seed) for serve in (simulate, simulate_plainly)
