@@ -11,6 +11,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from adrs.writable import writing
+
 PUBLIC = "public"
 LEAST_BYTES = 16
 
@@ -51,14 +53,15 @@ def mark(secret: bytes) -> str:
 
 def _make(path: Path) -> None:
     """Write a new secret, whole or not at all; another process's stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with open(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(32) + "\n")
-        file.flush()
-        os.fsync(descriptor)
-    try:
-        with suppress(FileExistsError):
-            os.link(part, path)
-    finally:
-        os.unlink(part)
+    with writing(path, "secret=FILE"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with open(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(32) + "\n")
+                file.flush()
+                os.fsync(descriptor)
+            with suppress(FileExistsError):
+                os.link(part, path)
+        finally:
+            os.unlink(part)

@@ -46,6 +46,13 @@ def test_a_secret_that_can_be_guessed_is_refused(tmp_path):
         kept(tmp_path / "short")
 
 
+def test_a_place_that_cannot_be_written_is_named_with_the_way_out(tmp_path):
+    (tmp_path / "runs").write_text("no folder")
+    says = r"^cannot write to .*/runs/s: .*writable, or say secret=FILE$"
+    with pytest.raises(OSError, match=says):
+        kept(tmp_path / "runs" / "s")
+
+
 def test_its_mark_tells_equal_from_different_and_not_what_it_is():
     assert mark(b"a" * 64) == mark(b"a" * 64) != mark(b"b" * 64)
     assert mark(b"") == "public"

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 from adrs.chart import svg
 from adrs.terminal import say
+from adrs.whole_file import write_whole
 from adrs.workloads import configured
+from adrs.writable import writing
 from evaluators.workloads.classes import CLASSES
 from evaluators.workloads.histograms import Histogram, histograms
 from evaluators.workloads.statistics import (
@@ -62,10 +64,10 @@ def run(settings: WorkloadSettings) -> int:
 def _drawn(name: str, trace: Trace, asked: str | None) -> Path:
     """Draw the trace and say where."""
     path = Path(asked).expanduser() if asked else RUNS / f"workload-{name}.svg"
-    path.parent.mkdir(parents=True, exist_ok=True)
     title = f"{name}: {len(trace):,} requests"
     picture = svg(title, histograms(trace, DRAWN_WINDOWS, DRAWN_PARTS))
-    path.write_text(picture, encoding="utf-8")
+    with writing(path, "plot=FILE"):
+        write_whole(path, picture)
     return path
 
 

@@ -1,5 +1,6 @@
 """Prefix skew: one hot system prompt, and documents of falling popularity."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,20 +23,27 @@ POPULARITY_EXPONENT = 0.8
 """Skew of the uses of RAGPulse's passages over their first 1,000 ranks."""
 
 
-def build(
+def build(  # noqa: PLR0913 (one keyword a configuration key)
     share: float = 0.6,
     prefix_tokens: int = 2048,
     documents: int = 200,
     document_tokens: int = 2048,
     tenants: int = 6,
     prediction_error: float = PREDICTION_ERROR,
+    name: str = "hot_prefix",
 ) -> Generated:
     """A ``share`` of requests begin with the same prompt, the others with a document.
 
     Documents are chosen by Zipf's law. What follows is a question of its own, as long
     as the prompts of Azure's conversations; arrivals are Poisson, blocks 16 tokens.
-    Raises ``ValueError`` for a value that cannot be.
+    Exams and pictures are called by ``name``. Raises ``ValueError`` for a value that
+    cannot be.
     """
+    if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name):
+        raise ValueError(
+            f"workload.name is {name!r}; expected letters, digits, _, - and dots, as "
+            "files are called by it"
+        )
     check_shares(share=share)
     check_sizes(
         prefix_tokens=prefix_tokens,
@@ -44,7 +52,7 @@ def build(
     )
     zipf_shares(tenants)
     source = HotPrefix(share, prefix_tokens, documents, document_tokens)
-    return Generated("hot_prefix", tenants, prediction_error, POISSON, source)
+    return Generated(name, tenants, prediction_error, POISSON, source)
 
 
 @dataclass(frozen=True, slots=True)

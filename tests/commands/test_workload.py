@@ -1,6 +1,7 @@
 """``adrs workload``: the numbers and pictures of whatever is configured."""
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -40,6 +41,24 @@ def test_the_picture_is_drawn_where_the_last_line_says(capsys):
     )
     picture = ElementTree.parse("runs/workload-tidal-code-reasoning.svg")
     assert len(list(picture.iter())) > 100
+
+
+def test_workloads_of_one_kind_have_names_and_pictures_of_their_own(capsys):
+    for name in ("hot_prefix", "shared_documents"):
+        assert main(["workload", name]) == 0
+        assert f"workload {name}\n" in capsys.readouterr().out
+    assert len(list(Path("runs").glob("workload-*.svg"))) == 2
+    assert main(["workload", "shared_documents", "workload.name=../x"]) == 1
+    assert "workload.name is '../x'; expected letters" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_one_line_with_the_way_out(capsys):
+    Path("runs").write_text("no folder")
+    assert main(["workload"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: cannot write to {Path('runs').absolute()}/workload")
+    assert said.endswith("a folder that is writable, or say plot=FILE\n")
+    assert said.count("\n") == 1
 
 
 def test_the_picture_is_drawn_where_it_is_asked_for(capsys, tmp_path):
