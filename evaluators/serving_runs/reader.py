@@ -62,7 +62,8 @@ def collected(place: Path) -> Collection:
     for path in _files(place):
         name = next((name for name in known if _is_in(known[name], path)), None)
         if name is None:
-            unknown.append(path.name)
+            if not _is_description(path, known["plain"]):
+                unknown.append(path.name)
             continue
         found = _read(name, known[name], path)
         runs += found.runs
@@ -81,6 +82,14 @@ def _is_in(format_: Format, path: Path) -> bool:
         return format_.recognises(path)
     except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError):
         return False
+
+
+def _is_description(path: Path, plain: Format) -> bool:
+    """Whether a file describes requests beside it, with which it is read."""
+    if path.name != "run.json":
+        return False
+    beside = [path.with_name(f"requests.csv{ending}") for ending in ("", ".gz")]
+    return any(other.is_file() and _is_in(plain, other) for other in beside)
 
 
 def _read(name: str, format_: Format, path: Path) -> Found:

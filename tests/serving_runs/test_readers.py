@@ -224,10 +224,13 @@ def test_stages_that_overlap_are_refused(tmp_path):
 
 def test_a_damaged_description_is_told_in_one_line_with_the_format(tmp_path):
     path = plain_run(tmp_path / "mine", [(0.0, 40, 11, 0.1, 1.1)])
-    path.with_name("run.json").write_text('{"name": ')
-    with pytest.raises(
-        ValueError, match=r"requests.csv cannot be read .* format plain: [^'\"(]*:"
-    ):
+    for content in (b"", b'{"name": ', b"\xff{}", b"[" * 99999, b"9" * 5000):
+        path.with_name("run.json").write_bytes(content)
+        says = r"cannot be read .* format plain: \S*/run.json: .*expected a JSON object"
+        with pytest.raises(ValueError, match=says):
+            collected(tmp_path)
+    path.with_name("run.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"run.json holds a list; expected a JSON obj"):
         collected(tmp_path)
 
 
@@ -235,9 +238,13 @@ def test_a_damaged_description_is_told_in_one_line_with_the_format(tmp_path):
     ("changes", "says"),
     [
         ({"max_runing": 3}, "unknown keys max_runing"),
-        ({"tp": 0}, "tp is 0; expected an integer, 1 or more"),
+        ({"tp": 0}, "tp is 0; expected an integer, 1 to 1048576"),
         ({"kv_blocks": "many"}, "kv_blocks is 'many'; expected an integer"),
         ({"is_asynchronous": "false"}, "is_asynchronous is 'false'; expected true or"),
+        ({"max_running": 10**9}, "max_running is 1000000000; expected an integer, 1"),
+        ({"max_step_tokens": 10**9}, "max_step_tokens is 1000000000; expected an int"),
+        ({"kv_blocks": 10**23}, r"kv_blocks is 10+; expected an integer, 1 to 21"),
+        ({"cut_s": 10**400}, r"cut_s is 10+\.\.\.; expected seconds from 0 to"),
         ({"cut_s": math.nan}, "cut_s is nan; expected seconds"),
         ({"cut_s": 99.0}, "no request ended behind cut_s"),
     ],
@@ -257,6 +264,11 @@ def test_a_description_of_what_cannot_be_names_the_key(tmp_path, changes, says):
         ([(0.0, 40, 11, 0.1)], "line 2 has not as many cells as the header"),
         ([(0.0, 40, 0, 0.1, 1.1)], "line 2: output_tokens is '0'; expected an integ"),
         ([(0.0, "40.0", 9, 0.1, 1.1)], "prompt_tokens is '40.0'; expected an integer"),
+        ([(0.0, 40, 10**22, 0.1, 1.1)], "line 2: output_tokens is '10+'; expected an"),
+        ([(0.0, "9" * 5000, 9, 0.1, 1.1)], r"prompt_tokens is '9+\.\.\.; expected an"),
+        ([(1e300, 40, 9, 0.1, 1.1)], "line 2: arrived_s is '1e.300'; expected sec"),
+        ([(0, 40, 9, 1, 2), (1e8, 40, 9, 1, 2)], "line 3: arrived_s .* earliest 0; ex"),
+        ([(0, 40, 9, 0.1, 1e300)], "e2e_s '1e.300'; expected .* at most 4000000"),
         ([("nan", 40, 9, 0.1, 1.1)], "arrived_s is 'nan'; expected seconds from 0"),
         ([(0.0, 40, 9, 1.1, 0.1)], "ttft_s '1.1', e2e_s '0.1'; expected seconds"),
         ([(0.0, 40, 9, "", "")], "no request ended"),
@@ -278,7 +290,10 @@ def test_files_that_are_no_text_are_in_no_format(tmp_path):
     (tmp_path / "noise.parquet").write_bytes(b"no parquet")
     found = collected(tmp_path)
     assert [run.name for run in found.runs] == ["mine"]
-    assert {"noise.csv", "noise.csv.gz", "noise.parquet"} <= set(found.unknown)
+    assert set(found.unknown) == {"noise.csv", "noise.csv.gz", "noise.parquet"}
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "run.json").write_text("{}")
+    assert "run.json" in collected(tmp_path).unknown
 
 
 def test_a_place_without_runs_says_what_the_formats_are(tmp_path):
