@@ -56,8 +56,7 @@ def rows(runs: Path, problem: str) -> list[Row]:
     """
     best: dict[tuple[str, str], Row] = {}
     for journal in sorted(runs.glob(f"*/{JOURNAL}")):
-        verdict, replay = _judged(journal, problem)
-        for row in _rows(verdict, replay, journal.parent.name) if verdict else ():
+        for row in _judged(journal, problem):
             known = best.setdefault((row.exams, row.candidate), row)
             if _says_more(row, known):
                 best[row.exams, row.candidate] = row
@@ -82,20 +81,31 @@ def _says_more(row: Row, known: Row) -> bool:
     return now > before
 
 
-def _judged(journal: Path, problem: str) -> tuple[Verdict | None, KernelReplay | None]:
+def _judged(journal: Path, problem: str) -> list[Row]:
+    """Rows of one run, none where it has no verdict or cannot be read."""
     try:
         with Archive.read(journal) as archive:
             if archive.header is None or archive.header.problem != problem:
-                return None, None
+                return []
             found = [event for event in archive.events if event.kind == "verdict"]
-            replay = journaled(archive)
+            if not found:
+                return []
+            return list(_rows(read(found[-1].facts), journaled(archive), journal))
     except ArchiveError as error:
         note(f"left out: {error}")
-        return None, None
-    return read(found[-1].facts) if found else None, replay
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as bad:
+        note(
+            f"left out: {journal} has a broken verdict or kernel replay ({bad!r}); "
+            "restore the file from a copy, or move it away"
+        )
+    return []
 
 
-def _rows(verdict: Verdict, replay: KernelReplay | None, run: str) -> Iterator[Row]:
+def _rows(
+    verdict: Verdict, replay: KernelReplay | None, journal: Path
+) -> Iterator[Row]:
+    if not any(each.arm == "seed" for each in verdict.contenders):
+        raise ValueError("no baseline among its contenders")
     best_seed = verdict.best_seed
     for each in verdict.contenders:
         yield Row(
@@ -112,7 +122,7 @@ def _rows(verdict: Verdict, replay: KernelReplay | None, run: str) -> Iterator[R
             isolation=verdict.isolation,
             calibration=verdict.calibration,
             exams=verdict.exams,
-            run=run,
+            run=journal.parent.name,
             kernel_error=replay.error(verdict, each) if replay else None,
             within_error=replay.hides(verdict, each) if replay else False,
         )

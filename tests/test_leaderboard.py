@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from adrs.archive import Archive
 from adrs.leaderboard import JOURNAL, rows
 from adrs.main import main
@@ -123,6 +125,27 @@ def test_a_broken_journal_is_named_and_hides_no_other(tmp_path, capsys):
     (tmp_path / "two" / JOURNAL).write_text("this is no record\n")
     assert len(rows(tmp_path, "scheduling")) == 2
     assert "two/journal.jsonl line 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"contenders": 5},
+        Verdict((BETTER,), (0.8, 1.2), "these", "strict", "h100").facts(),
+        Verdict((replace(SEED, report=()),), (), "these", "strict", "h100").facts(),
+    ],
+)
+def test_a_broken_verdict_is_named_and_hides_no_other(tmp_path, capsys, facts):
+    journal(tmp_path, "one", SEED, BETTER)
+    (tmp_path / "two").mkdir()
+    header = Header("scheduling", 0, "two")
+    with Archive.open(tmp_path / "two" / JOURNAL, header) as archive:
+        archive.append(Event("verdict", 1, facts))
+    assert [row.run for row in rows(tmp_path, "scheduling")] == ["one", "one"]
+    said = capsys.readouterr().err
+    assert said.startswith(f"left out: {tmp_path / 'two' / JOURNAL} has a broken verdi")
+    assert said.count("\n") == 1
 
 
 def test_the_command_prints_a_table_and_the_same_as_json(tmp_path, monkeypatch, capsys):
