@@ -39,8 +39,10 @@ def companions(named: Mapping[str, str | None], judged: str) -> dict[str, Compan
 def policy_text(name: str, problem: str) -> str:
     """Text of a policy file, or of the baseline of that name.
 
-    Raises ``FileNotFoundError`` when it is neither.
+    Raises ``FileNotFoundError`` when it is neither, and ``ValueError`` listing the
+    problems when there is none of that name.
     """
+    load_problem(problem)
     path = Path(name)
     if path.exists():
         return path.read_bytes().decode(errors="replace")

@@ -2,7 +2,6 @@
 
 import difflib
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import Protocol, cast
 
 from adrs.commands import verbs
 from adrs.interruption import INTERRUPTED
-from adrs.terminal import note, say
+from adrs.terminal import fill_missing, let_go, note, say
 
 USAGE = "usage: adrs VERB [WORD] [key=value ...] [-m]"
 OURS = ("adrs", "evaluators")
@@ -29,21 +28,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0: done; 1: it could not be done; 2: it was not understood; 130: interrupted.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    fill_missing()
+    try:
+        return _answered(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:
+        note("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        let_go()
+        return 1
+    except OSError as error:
+        return _failed(error)
+
+
+def _answered(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         say(_help())
         return 0
     verb, rest = words[0], words[1:]
     if verb not in verbs():
         return _misunderstood(_unknown_verb(verb))
-    try:
-        return _dispatch(verb, rest)
-    except KeyboardInterrupt:
-        note("interrupted")
-        return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    return _dispatch(verb, rest)
 
 
 def _dispatch(verb: str, rest: list[str]) -> int:
@@ -86,8 +91,12 @@ def _run(command: Command, settings: object) -> int:
     except Exception as error:
         if not _is_for_the_user(error):
             raise
-        note(f"error: {' '.join(str(error).split())}")
-        return 1
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    note(f"error: {' '.join(str(error).split())}")
+    return 1
 
 
 def _is_for_the_user(error: Exception) -> bool:

@@ -24,6 +24,17 @@ def adrs(*words, cwd):
     )
 
 
+def shell(line, cwd):
+    """The command with redirections."""
+    return subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m adrs.main {line}"],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
 def test_help_lists_every_verb_and_imports_nothing_heavy(tmp_path):
     done = adrs("--help", cwd=tmp_path)
     for verb in ("evolve", "score", "leaderboard", "workload", "fetch", "doctor"):
@@ -52,6 +63,7 @@ def test_the_help_of_a_verb_lists_its_groups_and_keys(tmp_path):
         (["score"], 2, "adrs score FILE"),
         (["score", "nowhere.py"], 1, "no policy file nowhere.py; the baselines"),
         (["score", "fcfs", "split=test"], 1, "there are train, validation"),
+        (["score", "fcfs", "problem.name=nope"], 1, "unknown problem 'nope'; there"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -66,8 +78,24 @@ def test_a_policy_that_is_no_python_is_one_line_with_the_line_at_fault(tmp_path)
     (tmp_path / "broken.py").write_text("class A:\n    def b(:\n")
     done = adrs("score", "broken.py", cwd=tmp_path)
     assert done.returncode == 1
-    assert "line 2" in done.stderr
+    assert done.stderr.startswith("error: broken.py: source: line 2: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("words", ["--help", "leaderboard --help", "leaderboard"])
+def test_an_output_that_takes_no_more_is_one_line(tmp_path, words):
+    done = shell(f"{words} >/dev/full", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: cannot write to stdout: No space left")
+    assert done.stderr.count("\n") == 1
+
+
+def test_streams_that_are_closed_take_what_is_said_and_harm_nothing(tmp_path):
+    for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
+        done = shell(f"leaderboard {closed}", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert "no finished campaign" in shell("leaderboard 2>&-", cwd=tmp_path).stdout
 
 
 def test_a_sweep_runs_every_job_and_says_which(tmp_path):

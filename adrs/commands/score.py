@@ -15,7 +15,7 @@ from adrs.settings import Settings
 from adrs.terminal import note, say
 from adrs.validation import identity
 from evaluators.confine import Limits
-from evaluators.evaluation import Evaluation, Outcome
+from evaluators.evaluation import Evaluation, Outcome, PolicyError
 from evaluators.manners import Manner
 from evaluators.problem import Exam, Hook, Problem, Standard
 from evaluators.scenario import Scenario, Split
@@ -40,7 +40,10 @@ def run(settings: Settings) -> int:
     if settings.split not in SPLITS:
         raise ValueError(f"split is {settings.split!r}; there are {', '.join(SPLITS)}")
     source = policy_text(settings.file, settings.problem.name)
-    candidate(source, origin=f"file {settings.file}")  # PolicyError if it is no Python
+    try:
+        candidate(source, origin=f"file {settings.file}")
+    except PolicyError as error:
+        raise ValueError(f"{settings.file}: {error}") from None
     kept = secret.chosen(settings.secret, RUNS / KEPT)
     at = sitting(settings, RUNS / "capacities.json", kept)
     sat = exams(at, cast(Split, settings.split))
