@@ -1,5 +1,6 @@
 """What no line may say of an endpoint: its key, and what its address carries of one."""
 
+import re
 from collections.abc import Iterable
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
@@ -26,6 +27,8 @@ class Hidden:
 
 def bare(url: str) -> str:
     """The address without user, password, query and fragment."""
+    if "://" not in url:  # where a word before the host would pass as a scheme
+        return re.split(r"[?#]", url.rpartition("@")[2])[0]
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))

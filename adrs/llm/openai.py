@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
-from adrs.hidden import Hidden
+from adrs.hidden import Hidden, bare
 from adrs.llm.model import Key, Message, Model, ModelError, ModelUnavailableError, Reply
 from evaluators.problem import Problem
 
@@ -100,9 +100,21 @@ def build(  # noqa: PLR0913 (one keyword a configuration key)
         )
     request = Request(model, max_tokens, max_tokens_field, temperature)
     prices = Prices(usd_per_million_prompt_tokens, usd_per_million_completion_tokens)
-    url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+    url = _address(base_url)
     client = _client(url, api_key_env, timeout_s, max_retries)
     return Endpoint(client, request, prices, concurrency)
+
+
+def _address(base_url: str | None) -> str | None:
+    """The address to ask; None for OpenAI's own."""
+    url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+    if url and not re.match(r"https?://[^/?#]", url, re.IGNORECASE):
+        key = "llm.base_url" if base_url else "OPENAI_BASE_URL (llm.base_url is null)"
+        raise ValueError(
+            f"{key} is {bare(url)}; expected http:// or https:// before the host, such "
+            "as http://127.0.0.1:8000/v1"
+        )
+    return url
 
 
 def _client(

@@ -17,8 +17,8 @@ def build(problem: Problem, seed: int, *, path: str) -> Model:
     """Model that replays what ``record`` kept in ``path``, without any network.
 
     A question that was not recorded, or was recorded for other messages, raises
-    ``ModelError`` naming it. Raises ``OSError`` when the file cannot be read and
-    ``ValueError`` when a line of it is no reply.
+    ``ModelError`` naming it. Raises ``OSError`` with one line when the file cannot be
+    read and ``ValueError`` when a line of it is no reply.
     """
     del problem, seed
     return Replay(Replies(Path(path)))
@@ -52,7 +52,7 @@ class Replies:
         self._answers: dict[tuple[Key, str], Answer] = {}
         self._keys: set[Key] = set()
         self._whole_bytes = 0
-        for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        for number, line in enumerate(_content(path).splitlines(keepends=True), 1):
             if not line.endswith(b"\n"):
                 break  # torn by a kill in mid-write: that reply never counted
             self._whole_bytes += len(line)
@@ -148,6 +148,16 @@ class Replay:
             else "was never recorded"
         )
         raise ModelError(f"{self._replies.path}: {asked} {why}")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OSError(
+            f"no replies can be read from {path} ({error.strerror}); expected llm.path "
+            "to be the replies.jsonl of a run, such as runs/NAME/replies.jsonl"
+        ) from None
 
 
 def _given(answer: Answer) -> Reply:

@@ -75,7 +75,8 @@ def test_shipped_files_are_what_the_published_files_give(name, shipped_text):
 @pytest.mark.parametrize(
     ("engine", "model", "says"),
     [
-        ("sglang", "opt-13b", "profiler-a100-80g.sglang.json; engines are distserve"),
+        ("sglang", "opt-13b", "engine is 'sglang'; expected engine=distserve or"),
+        ("distserve", "opt-1b", "no file .*profiler-a100-80g.distserve.json"),
         ("vllm", "opt-1b", r"a100-80g.vllm.json has no coefficients of opt-1b TP1"),
     ],
 )

@@ -41,6 +41,13 @@ def test_a_calibration_is_written_that_loads_and_says_who_measured(tmp_path, cap
     assert "plot" not in text  # published without the steps behind it
 
 
+def test_an_engine_that_was_not_said_is_asked_for_and_no_file_is_named(capsys):
+    asked = [word for word in ASKED if not word.startswith("engine=")]
+    assert main([*asked, "folder=."]) == 1
+    says = "error: engine is ''; expected engine=distserve or engine=vllm\n"
+    assert capsys.readouterr().err == says
+
+
 def test_the_same_as_json_for_a_program(tmp_path, capsys):
     assert main([*ASKED, coefficients(tmp_path), "format=json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -52,7 +59,7 @@ def test_the_same_as_json_for_a_program(tmp_path, capsys):
     ("words", "says"),
     [
         (["source=mlperf"], "no source 'mlperf'; there are aic, "),
-        (["engine=sglang"], "profiler-a100-80g.sglang.json; engines are"),
+        (["engine=sglang"], "engine is 'sglang'; expected engine=distserve or"),
         (["gpu=h200_sxm"], "no gpu=h200_sxm of opt-13b; it has 1 x a100-sxm-80g"),
         (["weights=fp8"], "no weights=fp8 of opt-13b; it has 1 x a100-sxm-80g, float"),
         (["cached=fp8"], "no cached=fp8 of opt-13b; it has "),

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
@@ -207,10 +208,24 @@ def test_nothing_secret_of_an_address_is_said_even_if_the_endpoint_says_it() -> 
     assert not [each for each in carried if each in str(caught.value)]
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:1/v1", "http://nowhere.invalid/v1"])
-def test_a_wrong_address_is_an_endpoint_that_is_down(url: str) -> None:
+def test_a_wrong_address_is_an_endpoint_that_is_down() -> None:
     with pytest.raises(ModelUnavailableError, match=r"llm\.base_url"):
-        endpoint(url, max_retries=0).complete(QUESTION, Key(1, 0, 0))
+        endpoint("http://nowhere.invalid/v1", max_retries=0).complete(
+            QUESTION, Key(1, 0, 0)
+        )
+
+
+@pytest.mark.parametrize("url", ["foo", "127.0.0.1:1/v1", "ann:word@foo?key=word"])
+def test_an_address_without_http_is_refused_before_anything_is_asked(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = re.escape(url.rpartition("@")[2].split("?")[0])
+    says = rf"llm\.base_url is {shown}; expected http:// or https://"
+    with pytest.raises(ValueError, match=says):
+        endpoint(url)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(ValueError, match=rf"OPENAI_BASE_URL .* is {shown}; expected"):
+        openai.build(PROBLEM, 0, model="m")
 
 
 def test_a_missing_key_is_told_before_anything_is_sent(

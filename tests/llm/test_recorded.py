@@ -120,8 +120,17 @@ def test_a_file_of_something_else_is_refused_by_line(tmp_path: Path) -> None:
     path.write_text(json.dumps({"round": 1}) + "\n", encoding="utf-8")
     with pytest.raises(ValueError, match="line 1 is not a recorded reply"):
         recorded.build(PROBLEM, 0, path=str(path))
-    with pytest.raises(FileNotFoundError):
-        recorded.build(PROBLEM, 0, path=str(tmp_path / "absent"))
+
+
+@pytest.mark.parametrize("name", ["absent", "."])
+def test_a_path_that_is_no_file_is_told_with_what_is_expected(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(
+        OSError, match=r"^no replies .* expected llm\.path to be"
+    ) as told:
+        recorded.build(PROBLEM, 0, path=str(tmp_path / name))
+    assert str(tmp_path / name) in str(told.value)
 
 
 @contextmanager

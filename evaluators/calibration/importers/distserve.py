@@ -25,6 +25,7 @@ WHO = (
     "simdistserve {file}, rounded to 6 significant digits"
 )
 FOLDER = "gpu/distserve"
+PROFILED = ("distserve", "vllm")
 ASSUMPTIONS = [
     "A step that mixes prefill and decode costs its decode part plus the prefill's "
     "per-token and per-work parts; the published fits are of pure steps only.",
@@ -44,9 +45,13 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
 
 def read(folder: Path, engine: str, model: str, tp: int) -> dict[str, Any]:
     """Content of the calibration file of an engine, a model and TP."""
+    if engine not in PROFILED:
+        raise ValueError(
+            f"engine is {engine!r}; expected engine=distserve or engine=vllm"
+        )
     path = folder / f"profiler-a100-80g.{engine}.json"
     if not path.is_file():
-        raise ValueError(f"no file {path}; engines are distserve and vllm")
+        raise ValueError(f"no file {path}; expected DistServe's fitted profile there")
     try:
         fitted = json.loads(path.read_text(encoding="utf-8"))
         found = fitted[f"facebook/{model}"][str(tp)]
