@@ -47,10 +47,18 @@ class Window(NamedTuple):
 def replayed(run: MeasuredRun, calibration: Calibration) -> tuple[Predicted, ...]:
     """What each stage of a run took in the simulator, in order.
 
-    Raises ``ValueError`` where the engine is not simulated as the run needs it.
+    Raises ``ValueError`` where the engine is not simulated as the run needs it, or for
+    longer than the clock of int64 picoseconds counts.
     """
     scenario = scenario_of(run, calibration)
-    served = serve_fleet(scenario, None) if scenario.fleet else simulate(scenario, None)
+    serve = serve_fleet if scenario.fleet else simulate
+    try:
+        served = serve(scenario, None)
+    except OverflowError:
+        raise ValueError(
+            f"{run.name}: its requests take longer than the 106 days that the "
+            "simulator's clock counts; expected fewer or shorter ones"
+        ) from None
     return tuple(predicted(scenario, served, stage) for stage in run.stages)
 
 

@@ -7,9 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from evaluators.calibration.calibration import load
 from evaluators.serving_runs.host import FITTED_ON
 from evaluators.serving_runs.measured import gpu_key, model_key
 from evaluators.serving_runs.reader import collected, formats
+from evaluators.serving_runs.replay import replayed
 from tests.serving_runs.builders import plain_run, write_csv
 
 OUTPUT = 11
@@ -281,6 +283,13 @@ def test_a_request_that_cannot_be_names_its_line_and_cell(tmp_path, rows, says):
     path.write_text("\n".join([head, *lines]))
     with pytest.raises(ValueError, match=says):
         collected(tmp_path)
+
+
+def test_requests_that_take_longer_than_the_clock_counts_are_named(tmp_path):
+    plain_run(tmp_path / "mine", [(0.0, 40, 1 << 24, 0.1, 1.1)] * 4, kv_blocks=1 << 30)
+    run = collected(tmp_path).runs[0]
+    with pytest.raises(ValueError, match=r"^mine: .* 106 days .* expected fewer or sh"):
+        replayed(run, load("llama31_8b_h100"))
 
 
 def test_files_that_are_no_text_are_in_no_format(tmp_path):

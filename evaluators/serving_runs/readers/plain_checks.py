@@ -17,8 +17,8 @@ KEYS = {*NEEDED, *COUNTS, *OPEN_COUNTS, *FLAGS, *WORDS, "cut_s"}
 MOST_COUNTED = 1 << 20
 """Of what the simulator keeps a table for, as tokens of a step and requests in it."""
 MOST = dict.fromkeys(COUNTS, MOST_COUNTED) | dict.fromkeys(OPEN_COUNTS, 2**31 - 1)
-CELLS = {"prompt_tokens": 2**31 - 1, "output_tokens": 2**31 - 1}
-"""Columns of counts and their largest."""
+CELLS = {"prompt_tokens": 1 << 24, "output_tokens": 1 << 24}
+"""Columns of counts and their largest, more than any model's context."""
 LONGEST_S = 4_000_000
 """46 days: int64 picoseconds hold twice that."""
 LETTERS = 40
