@@ -8,6 +8,7 @@ from typing import Protocol
 from adrs.scatter import svg
 from adrs.terminal import say
 from adrs.whole_file import write_whole
+from adrs.writable import writing
 from evaluators.calibration.calibration import parse
 from evaluators.calibration.calibration_file import as_text
 from evaluators.calibration.composed import Composed
@@ -61,7 +62,8 @@ def run(settings: CalibrateSettings) -> int:
     calibration = parse(name, text)
     shapes = list(getattr(source, "shape_errors", lambda *_: [])(folder, asked))
     path = Path(settings.output or RUNS / f"{name}.json").expanduser()
-    write_whole(path, text)
+    with writing(path, "output=FILE"):
+        write_whole(path, text)
     plot = _drawn(calibration, made, settings.plot) if made.steps else None
     if settings.format == "json":
         say(_as_json(calibration, shapes, path, plot))
@@ -117,7 +119,8 @@ def _drawn(calibration: Calibration, made: Composed, asked: str | None) -> Path:
         for regime, samples in made.steps.items()
     }
     title = f"{calibration.model} on {calibration.tp} x {calibration.gpu}: steps"
-    write_whole(path, svg(title, panels, "ms"))
+    with writing(path, "plot=FILE"):
+        write_whole(path, svg(title, panels, "ms"))
     return path
 
 

@@ -48,6 +48,15 @@ def test_an_engine_that_was_not_said_is_asked_for_and_no_file_is_named(capsys):
     assert capsys.readouterr().err == says
 
 
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    (tmp_path / "runs").write_text("no folder")
+    path = tmp_path / "runs" / "own.json"
+    assert main([*ASKED, coefficients(tmp_path), f"output={path}"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: cannot write to {path}: ")
+    assert said.count("\n") == 1
+
+
 def test_the_same_as_json_for_a_program(tmp_path, capsys):
     assert main([*ASKED, coefficients(tmp_path), "format=json"]) == 0
     told = json.loads(capsys.readouterr().out)
