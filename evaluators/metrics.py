@@ -1,7 +1,9 @@
 """What a run was worth to its users: latencies, utility, throughput and fairness.
 
 Times are seconds, quantiles nearest-rank (``quantiles.py``). Rejected requests (larger
-than the whole KV memory, whatever the policy) have utility 0 and no latencies.
+than the whole KV memory of the engine they were sent to, or following one that was)
+have utility 0 and no latencies. Where the replicas of a fleet have equal memory, as all
+that can be configured have, who is rejected is no matter of the policy.
 """
 
 from typing import NamedTuple
