@@ -153,6 +153,7 @@ def test_an_unfinished_run_refuses_other_settings(place):
     assert "was begun with seed=1, not 2" in done.stderr
 
 
+@pytest.mark.slow
 def test_recorded_replies_give_the_same_journal_without_the_model(finished, place):
     again = ("llm=recorded", "llm.path=runs/a/replies.jsonl", "run=c")
     done = evolve(*again, cwd=place)
