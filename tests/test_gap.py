@@ -148,6 +148,7 @@ def test_a_policy_that_memorised_the_public_traces_is_flagged(sat):
     assert found.is_alarming, found
 
 
+@pytest.mark.slow
 def test_a_policy_that_detects_the_public_seeds_is_flagged(sat):
     found = flagged(sat, DETECTOR.format(known=public(sat)))
     assert found.on_train > 0.005

@@ -201,6 +201,7 @@ def code_of(process):
     return {c[-1]: c[0] for c in code if Path(c[-1]).name.startswith(named)}
 
 
+@pytest.mark.slow
 def test_workers_keep_to_cores_and_spread_over_them():
     with Pool("scheduling", 2 * cores(), "strict", LIMITS) as pool:
         list(pool.evaluate([SLOW] * 8 * cores(), EXAMS))

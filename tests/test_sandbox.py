@@ -425,6 +425,7 @@ def test_a_policy_finds_no_trace_no_environment_and_no_judge_in_its_process():
     assert judged(judge).failure is None
 
 
+@pytest.mark.slow
 def test_nothing_that_a_policy_answered_stays_in_memory():
     gc.collect()
     gc.disable()

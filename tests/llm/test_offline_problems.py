@@ -50,6 +50,7 @@ def test_most_variations_serve_a_scenario_of_their_problem(name):
     assert sum(outcome.failure is None for outcome in outcomes) >= len(outcomes) - 2
 
 
+@pytest.mark.slow
 @every_problem
 def test_every_kind_of_change_is_made_where_it_can_be(name):
     made = Counter(each.operator for each in varied(name, 130))

@@ -40,6 +40,7 @@ def test_a_router_is_scored_beside_the_companions_of_its_engines(tmp_path, capsy
     assert beside["metrics"]["questions"] > alone.metrics["questions"]
 
 
+@pytest.mark.slow
 def test_a_wire_is_named_in_the_stamp_of_what_was_scored(tmp_path):
     sat = migration(tmp_path, "problem.n_requests=10", "problem.train_seeds=1")
     (stamp,) = {exam.scenario.calibration for exam in sat}
