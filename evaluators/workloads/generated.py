@@ -45,7 +45,8 @@ Source = Callable[[Split | Half, NDArray[np.float64], np.random.Generator], Cont
 class Generated:
     """Requests whose contents do not depend on who sends them.
 
-    Tenants are drawn with Zipf's shares.
+    Tenants are drawn with Zipf's shares. What is drawn hangs on ``drawn_as``, where
+    that is not the name.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Generated:
     prediction_error: float
     arrivals: Arrivals
     source: Source
+    drawn_as: str | None = None
 
     def draw(
         self, part: Split | Half, seed: int, rate_per_s: float, n_requests: int
@@ -60,7 +62,7 @@ class Generated:
         """See ``Workload``."""
         check_draw(rate_per_s, n_requests)
         random = {
-            purpose: stream(seed, self.name, split_of(part), purpose)
+            purpose: stream(seed, self.drawn_as or self.name, split_of(part), purpose)
             for purpose in ("arrivals", "contents", "tenant", "class", "prediction")
         }
         arrived = self.arrivals.draw(n_requests, random["arrivals"])

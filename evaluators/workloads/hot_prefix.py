@@ -52,7 +52,7 @@ def build(  # noqa: PLR0913 (one keyword a configuration key)
     )
     zipf_shares(tenants)
     source = HotPrefix(share, prefix_tokens, documents, document_tokens)
-    return Generated(name, tenants, prediction_error, POISSON, source)
+    return Generated(name, tenants, prediction_error, POISSON, source, "hot_prefix")
 
 
 @dataclass(frozen=True, slots=True)
