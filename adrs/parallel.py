@@ -23,7 +23,7 @@ def in_parallel(
     One worker is this very process. ``given`` is taken here, in this thread and only
     ``AHEAD`` for each worker ahead of what was handed on, so it may be far larger than
     memory; what it or the function raises is raised here. Workers end with the last
-    result, when the iterator is closed, or within a second of this process.
+    result, when the iterator is closed, or with this thread.
     """
     if workers == 1:
         yield from map(function, given)

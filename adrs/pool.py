@@ -28,16 +28,13 @@ from adrs import sandbox
 from adrs.isolation import in_force
 from adrs.zygote import same_addresses
 from evaluators import problems
-from evaluators.confine import Limits
+from evaluators.confine import Limits, die_with
 from evaluators.evaluation import Evaluation, Outcome, PolicyError
 from evaluators.load import load_policy
 from evaluators.problem import Exam, Problem
 
 ATTEMPTS = 3
 """How often a task whose worker died is tried."""
-
-LIFELINE_S = 0.25
-"""How often a worker looks whether the driver is still there."""
 
 HAND_OVER_S = 5.0
 """How long loky may take to hand what it was given to its workers."""
@@ -122,10 +119,10 @@ class Pool:
         """End the workers, with what they have in hand."""
         with self._lock:
             self._is_closed = True
-        self._feeders.shutdown(wait=False, cancel_futures=True)
         wait_until_begun(self._given)
         shut_down(self._executor)
-        self._feeders.shutdown()
+        # Only now: the kernel ends a worker with the thread that started it.
+        self._feeders.shutdown(cancel_futures=True)
 
     def __enter__(self) -> Self:
         return self
@@ -205,7 +202,11 @@ def cores() -> int:
 
 
 def executor(workers: int) -> Executor:
-    """Worker processes that end with this one, each on a core of its own."""
+    """Worker processes, each on a core of its own, that the kernel ends with this one.
+
+    It ends them with the very thread that gives the first task, so that one had better
+    outlive them.
+    """
     # Heavy, and not needed for what a worker or a test in process uses of this file.
     from joblib.externals.loky import ProcessPoolExecutor  # noqa: PLC0415
 
@@ -256,14 +257,8 @@ def _start_worker(driver: int) -> None:
     """Make this process a worker: it dies with its driver and keeps to one core."""
     # Ctrl-C goes to the whole terminal; the driver decides what comes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+    die_with(driver, signal.SIGKILL)
     _keep_to_a_core()
-
-
-def _end_with(driver: int) -> None:
-    while os.getppid() == driver:
-        time.sleep(LIFELINE_S)
-    os._exit(1)
 
 
 def _keep_to_a_core() -> None:

@@ -16,14 +16,14 @@ from adrs.parallel import AHEAD, in_parallel
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 60
 DRIVER = """
-import os, time
+import ctypes, os, time
 from adrs.parallel import in_parallel
 
 def busy(number):
     if number < 2:
         time.sleep(0.2)
         return os.getpid()
-    time.sleep(600)
+    ctypes.PyDLL(None).sleep(600)  # no other thread of it runs meanwhile
 
 if __name__ == "__main__":
     for pid in in_parallel(busy, iter(range(10)), 2):
@@ -96,7 +96,7 @@ def exists(pid):
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_workers_end_with_a_driver_that_was_killed(tmp_path):
+def test_workers_end_with_a_killed_driver_even_when_stuck_in_c(tmp_path):
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
