@@ -17,15 +17,8 @@ import numpy as np
 
 import evaluators
 from evaluators.confine import LAYERS, REPORT, ConfinementError, Limits
-from evaluators.zygote import (
-    FORK,
-    REAP,
-    REPLY,
-    REQUEST,
-    SERVE,
-    SWEEP_S,
-    address_of_numpy,
-)
+from evaluators.descendants import SWEEP_S
+from evaluators.zygote import FORK, REAP, REPLY, REQUEST, SERVE, address_of_numpy
 
 ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",

@@ -32,6 +32,7 @@ from evaluators.confine import (
     adopt_orphans,
     die_with,
 )
+from evaluators.descendants import has_ended, send, sweep
 from evaluators.load import IMPORTS
 
 FORK, REAP = 0, 1
@@ -43,7 +44,6 @@ bit for each of ``LAYERS`` that is to confine it, and the probe that it is to ma
 ``SERVE`` for none."""
 REPLY = struct.Struct("<qqqdq")
 """Process, wait status, processes left behind, their CPU seconds, peak memory bytes."""
-SWEEP_S = 2.0
 MAX_SPACE_BYTES = 1 << 30
 PREPARED = (
     *IMPORTS,
@@ -72,8 +72,6 @@ PREPARED = (
 """Modules loaded here, as a policy's process cannot read a file: what a policy may
 import, and what Python and numpy load on first use."""
 
-_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
-
 
 class Zygote:
     """Forks policy processes and ends them, as the control socket says."""
@@ -85,13 +83,22 @@ class Zygote:
         self._child = child.Child()
 
     def serve(self) -> None:
-        """Serve requests until the other side closes the socket; end all children."""
+        """Serve until the other side closes the socket or SIGTERM; end all children.
+
+        Whose parent is killed meets both, the signal a little later: it must not cut
+        short what the other began, or a child that was stopped is never killed.
+        """
         try:
-            self._control.send(REPLY.pack(os.getpid(), 0, 0, 0.0, 0))
-            self._serve()
+            try:
+                self._control.send(REPLY.pack(os.getpid(), 0, 0, 0.0, 0))
+                self._serve()
+            finally:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
         finally:
+            for process in self._live:
+                send(process, signal.SIGKILL)
             self._live.clear()
-            self._sweep()
+            sweep(self._live)
 
     def _serve(self) -> None:
         while True:
@@ -159,7 +166,7 @@ class Zygote:
     def _reap(self, process: int, grace_s: float) -> bytes:
         """Kill a process with its group, wait for it, then for what it left behind."""
         deadline = time.monotonic() + grace_s
-        while time.monotonic() < deadline and not _has_ended(process):
+        while time.monotonic() < deadline and not has_ended(process):
             time.sleep(0.001)
         for kill in (os.killpg, os.kill):
             try:
@@ -168,78 +175,13 @@ class Zygote:
                 continue
         _, status, usage = os.wait4(process, 0)
         self._live.discard(process)
-        orphans = self._sweep()
+        orphans = sweep(self._live)
         cpu_s = usage.ru_utime + usage.ru_stime
         return REPLY.pack(process, status, orphans, cpu_s, usage.ru_maxrss * 1024)
 
-    def _sweep(self) -> int:
-        """End every descendant that is none of the live; how many there were."""
-        ended: set[int] = set()
-        deadline = time.monotonic() + SWEEP_S
-        while time.monotonic() < deadline:
-            strays = self._strays()
-            if not strays:
-                return len(ended)
-            family = _frozen_family(strays)
-            ended |= family
-            for process in family:
-                _signal(process, signal.SIGKILL)
-            for process in strays:
-                os.waitpid(process, 0)
-        raise SystemExit(f"descendants still appear after {SWEEP_S} s of killing them")
-
-    def _strays(self) -> list[int]:
-        if not self._live and not _has_children():
-            return []
-        me, parents = os.getpid(), _parents()
-        return [p for p, of in parents.items() if of == me and p not in self._live]
-
-
-def _frozen_family(processes: list[int]) -> set[int]:
-    """The processes with all their descendants, stopped so that none forks again."""
-    family: set[int] = set()
-    fresh = set(processes)
-    while fresh:
-        for process in fresh:
-            _signal(process, signal.SIGSTOP)
-        family |= fresh
-        parents = _parents()
-        fresh = {p for p, parent in parents.items() if parent in family} - family
-    return family
-
-
-def _signal(process: int, number: int) -> None:
-    try:
-        os.kill(process, number)
-    except ProcessLookupError:
-        return
-
-
-def _has_ended(process: int) -> bool:
-    return os.waitid(os.P_PID, process, _LOOK) is not None
-
-
-def _has_children() -> bool:
-    try:
-        os.waitid(os.P_ALL, 0, _LOOK)
-    except ChildProcessError:
-        return False
-    return True
-
-
-def _parents() -> dict[int, int]:
-    """Parent of every process there is."""
-    parents = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            stat = Path(f"/proc/{name}/stat").read_text(errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        parents[int(name)] = int(stat.rpartition(")")[2].split()[1])
-    return parents
-
 
 def _end(signal_number: int, frame: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(signal_number)
 
 

@@ -5,13 +5,14 @@ import random
 import signal
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from adrs.pool import ATTEMPTS
 from evaluators.confine import adopt_orphans
+from evaluators.kernel import prctl
 from tests.acceptance.command import ENVIRONMENT, SHORT, evolve, records, words
 from tests.test_pool import command
 from tests.test_sandbox import below, processes
@@ -25,6 +26,9 @@ KILLS_OF_A_RUN = 20
 
 MOST_TIMES = ATTEMPTS - 1
 """That workers are killed in a run: a task that is in hand once more stops it."""
+
+STOP_ADOPTING = 36
+"""PR_SET_CHILD_SUBREAPER, with 0: other tests want their orphans buried by others."""
 
 JOURNALS = ("journal.jsonl", "control.jsonl")
 
@@ -42,11 +46,20 @@ def replies(place):
     return place / "runs/offline/replies.jsonl"
 
 
+@contextmanager
+def adopting():
+    """What a killed child leaves becomes ours, wherever it hides; gives what was."""
+    adopt_orphans()
+    try:
+        yield below(os.getpid())
+    finally:
+        prctl(STOP_ADOPTING, 0)
+
+
 @pytest.fixture
 def orphans():
-    """Everything that a killed child leaves becomes ours, wherever it hides."""
-    adopt_orphans()
-    return below(os.getpid())
+    with adopting() as before:
+        yield before
 
 
 def alive(process):

@@ -1,0 +1,68 @@
+"""A zygote that is being ended: however often it is told, nothing of it remains."""
+
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+from evaluators import descendants, zygote
+from evaluators.confine import adopt_orphans
+from tests.acceptance.test_kills import adopting, alive
+from tests.test_sandbox import below, wait_until
+
+
+def spare_child():
+    """A process that has not come to ending with its parent yet."""
+    process = os.fork()
+    if process == 0:
+        time.sleep(60)
+        os._exit(0)
+    return process
+
+
+def tell_again(call):
+    """The function, at each call of which this process is told once more to end."""
+
+    def called():
+        os.kill(os.getpid(), signal.SIGTERM)
+        return call()
+
+    return called
+
+
+def zygote_with(is_known, is_told):
+    """A zygote with such a child, that is told to end, or hears that nobody listens."""
+    process = os.fork()
+    if process:
+        return process
+    try:
+        signal.signal(signal.SIGTERM, zygote._end)
+        adopt_orphans()
+        child = spare_child()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        one = zygote.Zygote(theirs)
+        if is_known:
+            one._live.add(child)
+        ours.close()
+        if is_told:
+            one._serve = tell_again(one._serve)
+        descendants._parents = tell_again(descendants._parents)
+        one.serve()
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_zygote_told_again_to_end_leaves_no_child(is_known, is_told):
+    with adopting() as orphans:
+        process = zygote_with(is_known, is_told)
+        os.waitpid(process, 0)
+        left = below(os.getpid()) - orphans
+        try:
+            wait_until(lambda: not any(map(alive, left)), 5)
+        finally:
+            for one in filter(alive, left):
+                os.kill(one, signal.SIGKILL)
