@@ -111,12 +111,22 @@ def _places(runs: Path, name: str) -> Iterator[Path]:
     yield from (runs / f"{name}-{number}" for number in count(2))
 
 
-def _check_same(path: Path, settings: Mapping[str, Any]) -> None:
+def begun_with(path: Path) -> dict[str, Any]:
+    """The settings that the run in this folder was begun with.
+
+    Raises ``ValueError`` for a file that does not hold them, ``FileNotFoundError``.
+    """
     try:
         stored = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     except ValueError:
-        raise ValueError(f"{path / CONFIG} is broken; name another run") from None
-    before, now = dict(_flat(stored)), dict(_flat(settings))
+        stored = None
+    if not isinstance(stored, dict):
+        raise ValueError(f"{path / CONFIG} is broken; name another run")
+    return stored
+
+
+def _check_same(path: Path, settings: Mapping[str, Any]) -> None:
+    before, now = dict(_flat(begun_with(path))), dict(_flat(settings))
     differ = [
         key
         for key in sorted(before.keys() | now.keys())

@@ -174,9 +174,12 @@ def load(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+        wrong = [key for key, one in found.items() if not one["capacity_per_s"] > 0]
+        if wrong:
+            raise ValueError(f"{wrong[0]} has no rate above 0")
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is not a file of capacities ({error}); delete it"
         ) from None

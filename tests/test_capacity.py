@@ -106,9 +106,22 @@ def test_a_stored_search_is_not_taken_for_another(other):
     assert digest(*other) != digest(WORKLOAD, service(), N)
 
 
-def test_a_file_that_is_not_ours_is_refused_by_name(tmp_path):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "7",
+        '{"k": 7}',
+        '{"k": {}}',
+        '{"k": {"capacity_per_s": "7"}}',
+        '{"k": {"capacity_per_s": 0}}',
+        '{"k": {"capacity_per_s": NaN}}',
+    ],
+)
+def test_a_file_that_is_not_ours_is_refused_by_name(tmp_path, text):
     path = tmp_path / "capacities.json"
-    path.write_text("{")
+    path.write_text(text)
     with pytest.raises(
         ValueError, match=r"capacities.json is not a file of capacities"
     ):

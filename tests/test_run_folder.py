@@ -76,3 +76,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "runs").write_text("a file where the folder should be")
     with pytest.raises(OSError, match=r"cannot write to .*runs"):
         claim(tmp_path / "runs", SETTINGS, "scheduling")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null"])
+def test_settings_that_are_none_are_broken(tmp_path, text):
+    settings = {**SETTINGS, "run": "mine"}
+    folder = claim(tmp_path, settings, "scheduling")
+    begin(folder)
+    (folder.path / CONFIG).write_text(text)
+    with pytest.raises(ValueError, match=r"config.json is broken; name another run"):
+        claim(tmp_path, settings, "scheduling")

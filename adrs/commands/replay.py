@@ -1,6 +1,5 @@
 """Serve a run's scenarios again from the logs of decisions; every score must match."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from adrs.logs import Logs
 from adrs.parallel import in_parallel
 from adrs.pool import cores
 from adrs.replaying import replay
-from adrs.run_folder import CONFIG, CONTROL, JOURNAL, SECRET
+from adrs.run_folder import CONFIG, CONTROL, JOURNAL, SECRET, begun_with
 from adrs.settings import Settings
 from adrs.terminal import note, say
 from adrs.validation import VALIDATION, identity
@@ -93,15 +92,13 @@ def _counted(tasks: Iterable[Task], policies: Counter[str]) -> Iterator[Task]:
 def _begun(folder: Path, settings: Settings) -> Settings:
     """The settings that a run was begun with, its data where it is now."""
     try:
-        kept = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        kept = begun_with(folder)
     except FileNotFoundError:
         there = sorted(path.parent.name for path in RUNS.glob(f"*/{CONFIG}"))
         raise ValueError(
             f"no run {settings.run} under {RUNS.resolve()}; there are "
             f"{', '.join(there) or 'none'}"
         ) from None
-    except ValueError:
-        raise ValueError(f"{folder / CONFIG} is broken") from None
     return Settings(kept | {"data": settings.data or kept.get("data")})
 
 
