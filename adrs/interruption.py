@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from adrs.terminal import note
+from adrs.terminal import note_if_heard
 
 INTERRUPTED = 130
 """Exit code of a command that was interrupted."""
@@ -22,7 +22,9 @@ def interruptible() -> Iterator[None]:
         del number, frame
         for each in SIGNALS:
             signal.signal(each, lambda *_: os._exit(INTERRUPTED))
-        note("\nstopping when the questions in flight are answered; Ctrl-C: at once")
+        note_if_heard(
+            "\nstopping when the questions in flight are answered; Ctrl-C: at once"
+        )
         raise KeyboardInterrupt
 
     before = {each: signal.signal(each, handle) for each in SIGNALS}

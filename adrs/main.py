@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 from adrs.commands import verbs
 from adrs.interruption import INTERRUPTED
-from adrs.terminal import fill_missing, let_go, note, say
+from adrs.terminal import fill_missing, let_go, note, note_if_heard, say
 
 USAGE = "usage: adrs VERB [WORD] [key=value ...] [-m]"
 OURS = ("adrs", "evaluators")
@@ -32,10 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _answered(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
-        note("interrupted")
+        note_if_heard("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        let_go()
+        let_go(sys.stdout)
         return 1
     except OSError as error:
         return _failed(error)

@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import suppress
+from typing import TextIO
 
 STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
@@ -20,10 +21,10 @@ def fill_missing() -> None:
             setattr(sys, name, stream)
 
 
-def let_go() -> None:
-    """Send what stdout still holds nowhere, as where it went takes no more."""
+def let_go(stream: TextIO) -> None:
+    """Send what it still holds nowhere, as where it went takes no more."""
     with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say(text: str) -> None:
@@ -37,7 +38,7 @@ def say(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        let_go()
+        let_go(sys.stdout)
         raise OSError(
             f"cannot write to stdout: {error.strerror}; send it to a file or a device "
             "that has room"
@@ -53,3 +54,11 @@ def note(text: str) -> None:
     """Write progress, a warning or an error, with a line end, at once."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def note_if_heard(text: str) -> None:
+    """The same, and nothing where it cannot be: Ctrl-C ends ``tee`` as well."""
+    try:
+        note(text)
+    except OSError:
+        let_go(sys.stderr)

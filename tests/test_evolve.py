@@ -18,6 +18,7 @@ from adrs.main import main
 from adrs.records import Header
 from adrs.secret import mark
 from tests.llm.server import Server, error
+from tests.test_sandbox import wait_until
 
 ROOT = Path(__file__).parents[1]
 SMALL = (
@@ -144,6 +145,27 @@ def test_an_interrupted_sweep_ends_with_the_job_that_was_interrupted(place):
     assert code == 130
     assert "job 1 of 2" in said
     assert "job 2 of 2" not in said
+
+
+@pytest.mark.parametrize("after", [1, 14])
+def test_a_run_interrupted_with_whoever_reads_what_it_says_goes_on(place, after):
+    process = subprocess.Popen(
+        command(f"run=tee-{after}"),
+        cwd=place,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    folder = place / f"runs/tee-{after}"
+    wait_until(lambda: len(lines(folder / "journal.jsonl")) >= after, 60)
+    process.stderr.close()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert len(lines(folder / "journal.jsonl")) >= after
+
+
+def lines(path):
+    return path.read_bytes().splitlines() if path.exists() else []
 
 
 def test_an_unfinished_run_refuses_other_settings(place):

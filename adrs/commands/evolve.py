@@ -34,7 +34,7 @@ from adrs.run_folder import (
     claim,
 )
 from adrs.settings import Settings
-from adrs.terminal import note, say
+from adrs.terminal import note, note_if_heard, say
 from adrs.timings import Timings, elapsed_s
 from adrs.validation import identity, validate
 from adrs.variation.draft import number, take_apart
@@ -77,7 +77,7 @@ def run(settings: Settings) -> int:
         try:
             return _evolve(settings, folder, archive)
         except KeyboardInterrupt:
-            note(f"interrupted; to go on: {hints.again(settings)}")
+            note_if_heard(f"interrupted; to go on: {hints.again(settings)}")
             return INTERRUPTED
         except ModelUnavailableError as error:
             note(f"error: {error}; nothing is lost, to go on: {hints.again(settings)}")
