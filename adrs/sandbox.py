@@ -14,7 +14,7 @@ from dataclasses import replace
 from adrs.conversation import Conversation, over_cpu_limit
 from adrs.decisions import Decisions, seal
 from adrs.remote import RemotePolicy
-from adrs.zygote import Ending, Zygote, ZygoteError
+from adrs.zygote import Ending, NoProcessError, Zygote, ZygoteError
 from evaluators.confine import LAYERS, Limits
 from evaluators.evaluation import Failure, Outcome, PolicyError
 from evaluators.problem import Exam, Hook, Problem
@@ -57,7 +57,7 @@ def evaluate(
     ``layers`` leaves out only what ``adrs.isolation`` found missing here. Whatever the
     policy does comes back as an outcome; an exception is our bug or the machine's
     fault: ``ConfinementError`` names a layer that could not be put in force, and an
-    ``OSError`` is one that came ``ATTEMPTS`` times.
+    ``OSError`` or ``NoProcessError`` is one that came ``ATTEMPTS`` times.
     """
     cause: Exception | None = None
     for attempt in range(ATTEMPTS):
@@ -66,7 +66,7 @@ def evaluate(
         except (ZygoteError, OSError) as error:
             cause = error
             _log.warning("attempt %d of %d: %s", attempt + 1, ATTEMPTS, error)
-    if isinstance(cause, OSError):
+    if isinstance(cause, OSError | NoProcessError):
         raise cause
     failure = Failure("crash", f"the process above it died, {ATTEMPTS} times in a row")
     return failed(exam.scenario, failure)

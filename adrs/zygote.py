@@ -52,6 +52,10 @@ class ZygoteError(Exception):
     """The zygote is gone: no policy's fault that can be told from an accident."""
 
 
+class NoProcessError(ZygoteError):
+    """There is no process for a policy, which has not begun: it is never its fault."""
+
+
 class Ending(NamedTuple):
     """How a policy's process ended, after all of its group was killed and reaped.
 
@@ -96,11 +100,12 @@ class Zygote:
     ) -> Iterator[Process]:
         """A fresh policy process; its socket is closed at the end, see ``reap``.
 
-        Raises ``ConfinementError`` when one of its layers cannot be put in force.
-        ``probe``, a place in ``evaluators.probes.ALL``, is made in the policy's stead.
+        Raises ``ConfinementError`` when one of its layers cannot be put in force, and
+        ``NoProcessError``. ``probe``, a place in ``evaluators.probes.ALL``, is made in
+        the policy's stead.
         """
         bits = sum(1 << i for i, layer in enumerate(LAYERS) if layer in layers)
-        with self._lock:
+        with _before_a_policy(), self._lock:
             self._ensure_running()
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
@@ -108,7 +113,8 @@ class Zygote:
                 reply = self._ask(FORK, 0, (*numbers, bits, probe), theirs)
         with ours:
             process = Process(reply[0], ours)
-            self._check(process)
+            with _before_a_policy():
+                self._check(process)
             yield process
 
     def reap(self, process: Process, grace_s: float = 0.0) -> Ending:
@@ -197,6 +203,14 @@ class Zygote:
                 self._process.kill()
                 self._process.communicate()
         self._control = self._process = None
+
+
+@contextmanager
+def _before_a_policy() -> Iterator[None]:
+    try:
+        yield
+    except ZygoteError as error:
+        raise NoProcessError(str(error)) from error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -16,7 +17,7 @@ from adrs.isolation import OPTIONAL_LAYERS
 from adrs.pool import in_process
 from adrs.remote import RemotePolicy
 from adrs.sandbox import Limits
-from adrs.zygote import ENVIRONMENT, Zygote
+from adrs.zygote import ENVIRONMENT, NoProcessError, Zygote
 from evaluators.confine import LAYERS
 from evaluators.evaluation import Failure, PolicyError
 from evaluators.load import IMPORTS
@@ -446,6 +447,14 @@ def test_a_killed_zygote_is_replaced_and_the_policy_judged_again():
     assert judged(slow) == expected
     killer.join()
     assert judged(HONEST) == before
+
+
+def test_a_policy_that_never_began_is_not_scored(monkeypatch):
+    zygote = Zygote()
+    monkeypatch.setattr(sandbox, "_zygote", lambda: zygote)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(NoProcessError, match="does not start"):
+        judged(HONEST)
 
 
 def test_a_process_killed_from_outside_is_a_crash_and_leaves_nothing(untouched):
