@@ -160,34 +160,39 @@ class Zygote:
         if self._control is None:
             raise ZygoteError("the zygote has ended")
         descriptors = [end.fileno()] if end else []
+        reply, cause = b"", "it closed its socket"
         try:
             request = REQUEST.pack(operation, process, *numbers)
             socket.send_fds(self._control, [request], descriptors)
             reply = self._control.recv(REPLY.size)
         except OSError as error:
-            reply = b""
             cause = str(error)
-        else:
-            cause = "it closed its socket"
+        finally:
+            # Also when Ctrl-C cuts the wait short: what it would still answer must not
+            # be taken for the answer to the next.
+            if len(reply) != REPLY.size:
+                self._stop()
         if len(reply) != REPLY.size:
-            self._stop()
             raise ZygoteError(f"the zygote has ended: {cause}")
         return REPLY.unpack(reply)
 
     def _ensure_running(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self._control and self._process and self._process.poll() is None:
             return
         self._stop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(START_TIMEOUT_S)
         with theirs:
             self._process = _started(theirs)
-        self._control = ours
         try:
             ready = ours.recv(REPLY.size)
         except TimeoutError:
             ready = b""
-        if not ready:
+        if ready:
+            # Only now: one that is left unheard, as by Ctrl-C, is asked nothing.
+            self._control = ours
+        else:
+            ours.close()
             self._process.kill()
             _, said = self._process.communicate()
             self._stop()

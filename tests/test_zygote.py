@@ -3,12 +3,14 @@
 import os
 import signal
 import socket
+import threading
 import time
 
 import pytest
 
+from adrs.zygote import Zygote
 from evaluators import descendants, zygote
-from evaluators.confine import adopt_orphans
+from evaluators.confine import Limits, adopt_orphans
 from tests.acceptance.test_kills import adopting, alive
 from tests.test_sandbox import below, wait_until
 
@@ -66,3 +68,33 @@ def test_a_zygote_told_again_to_end_leaves_no_child(is_known, is_told):
         finally:
             for one in filter(alive, left):
                 os.kill(one, signal.SIGKILL)
+
+
+def interrupt(one):
+    """Ctrl-C for us while a zygote, that is stopped, does not answer."""
+    wait_until(lambda: one.id)
+    process = one.id
+    os.kill(process, signal.SIGSTOP)
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.2)
+    os.kill(process, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("has_started", [True, False])
+def test_what_ctrl_c_did_not_wait_for_is_no_answer_to_what_is_asked_next(has_started):
+    one, limits = Zygote(), Limits(cpu_s=10, wall_s=60, memory_bytes=1 << 26)
+    if has_started:
+        with one.forked(limits) as process:
+            one.reap(process)
+    thread = threading.Thread(target=interrupt, args=(one,))
+    with pytest.raises(KeyboardInterrupt):
+        thread.start()
+        with one.forked(limits):
+            thread.join()
+    thread.join()
+    for _ in range(2):
+        with one.forked(limits) as process:
+            assert below(one.id) == {process.id}
+            assert one.reap(process).ended_by is signal.SIGKILL
+    one.close()
