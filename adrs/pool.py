@@ -21,6 +21,8 @@ from concurrent.futures import (
     Future,
     ThreadPoolExecutor,
 )
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Any, NamedTuple, Self, cast
 
@@ -169,7 +171,7 @@ class Pool:
         with self._lock:
             if self._is_closed:
                 raise CancelledError
-            with same_addresses():  # loky starts its workers as it is given work
+            with starting_workers(), same_addresses():
                 future = used.submit(_judge, task)
             self._given.add(future)
         future.add_done_callback(self._given.discard)
@@ -207,6 +209,8 @@ def executor(workers: int) -> Executor:
     It ends them with the very thread that gives the first task, so that one had better
     outlive them.
     """
+    # Started with the first worker, it would let Ctrl-C through to that one.
+    resource_tracker.ensure_running()
     # Heavy, and not needed for what a worker or a test in process uses of this file.
     from joblib.externals.loky import ProcessPoolExecutor  # noqa: PLC0415
 
@@ -219,6 +223,20 @@ def executor(workers: int) -> Executor:
             env=_ONE_THREAD,
         ),
     )
+
+
+@contextmanager
+def starting_workers() -> Iterator[None]:
+    """Within, Ctrl-C waits, also for the programs that are started here.
+
+    loky starts its workers as it is given work. Ctrl-C goes to the whole terminal, and
+    would end one that does not ignore it yet, with a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def wait_until_begun(given: "Iterable[Future[Any]]") -> None:
@@ -255,8 +273,9 @@ def _kept_exam(packed: bytes) -> Exam:
 
 def _start_worker(driver: int) -> None:
     """Make this process a worker: it dies with its driver and keeps to one core."""
-    # Ctrl-C goes to the whole terminal; the driver decides what comes of it.
+    # The driver decides what comes of Ctrl-C, which was held back so far.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     die_with(driver, signal.SIGKILL)
     _keep_to_a_core()
 

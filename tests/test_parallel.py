@@ -12,6 +12,9 @@ import pytest
 
 from adrs.commands.replay import _counted
 from adrs.parallel import AHEAD, in_parallel
+from evaluators.descendants import send
+from tests.test_pool import command
+from tests.test_sandbox import below
 
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 60
@@ -28,6 +31,12 @@ def busy(number):
 if __name__ == "__main__":
     for pid in in_parallel(busy, iter(range(10)), 2):
         print(pid, flush=True)
+"""
+SHORT = """
+from adrs.parallel import in_parallel
+
+if __name__ == "__main__":
+    print(list(in_parallel(abs, range(8), 2)))
 """
 
 
@@ -85,6 +94,23 @@ def test_tasks_are_counted_as_they_pass_and_none_is_kept():
     tasks = _counted((Task(f"c{i // 9}") for i in range(900)), policies)
     assert max(in_parallel(lambda task: Task.alive, tasks, 1)) <= 3
     assert (policies.total(), len(policies)) == (900, 100)
+
+
+def test_ctrl_c_ends_no_worker_not_even_as_it_starts(tmp_path):
+    script = tmp_path / "driver.py"
+    script.write_text(SHORT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    driver = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    interrupted = set()
+    while driver.poll() is None:
+        for process in below(driver.pid):
+            if "popen_loky" in command(process) and exists(process):
+                send(process, signal.SIGINT)
+                interrupted.add(process)
+    assert driver.communicate()[0] == f"{list(range(8))}\n"
+    assert len(interrupted) == 2
 
 
 def exists(pid):
