@@ -37,6 +37,11 @@ def has_ended(process: int) -> bool:
     return os.waitid(os.P_PID, process, _LOOK) is not None
 
 
+def children() -> list[int]:
+    """Every child of this process."""
+    return _strays(())
+
+
 def send(process: int, number: int) -> None:
     """Send a signal, if the process is still there."""
     try:

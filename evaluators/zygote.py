@@ -32,7 +32,7 @@ from evaluators.confine import (
     adopt_orphans,
     die_with,
 )
-from evaluators.descendants import has_ended, send, sweep
+from evaluators.descendants import children, has_ended, send, sweep
 from evaluators.load import IMPORTS
 
 FORK, REAP = 0, 1
@@ -95,7 +95,9 @@ class Zygote:
             finally:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
         finally:
-            for process in self._live:
+            # Also one that is not known yet, nor bound to us: were it only stopped, as
+            # in a sweep, and we killed, it would stay so.
+            for process in children():
                 send(process, signal.SIGKILL)
             self._live.clear()
             sweep(self._live)

@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,41 @@ def test_a_zygote_told_again_to_end_leaves_no_child(is_known, is_told):
         finally:
             for one in filter(alive, left):
                 os.kill(one, signal.SIGKILL)
+
+
+def killed_at(look):
+    """A zygote without a parent that is killed as it looks so often at processes."""
+    process = os.fork()
+    if process:
+        return process
+    try:
+        adopt_orphans()
+        spare_child()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.close()
+        looks, parents = iter(range(look)), descendants._parents
+
+        def looked():
+            if next(looks) == look - 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return parents()
+
+        descendants._parents = looked
+        zygote.Zygote(theirs).serve()
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.parametrize("look", [1, 2, 3])
+def test_a_zygote_killed_as_it_ends_leaves_no_child_stopped(look):
+    with adopting() as orphans:
+        os.waitpid(killed_at(look), 0)
+        left = [one for one in below(os.getpid()) - orphans if alive(one)]
+        states = [Path(f"/proc/{one}/status").read_text() for one in left]
+        for one in left:
+            os.kill(one, signal.SIGKILL)
+            os.waitpid(one, 0)
+    assert not any("(stopped)" in state for state in states)
 
 
 def interrupt(one):
