@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from adrs import hints, kernel_replay, llm, rerun, secret, summary
-from adrs.archive import Archive, ArchiveError
+from adrs.archive import Archive
 from adrs.asking import Outage
 from adrs.board import Board
 from adrs.budget import Budget, Limits
@@ -100,8 +100,8 @@ def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
         bench = Bench(settings, folder, at, train, pool, observers)
         try:
             verdict = _verdict(bench, archive)
-        except (KeyboardInterrupt, ModelUnavailableError, ArchiveError):
-            if board is not None:
+        except BaseException:
+            if board is not None and archive.rows:
                 board.stopped()
             raise
     winner = verdict.winner

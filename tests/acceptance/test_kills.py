@@ -9,13 +9,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from adrs.pool import ATTEMPTS
 from evaluators.confine import adopt_orphans
 from evaluators.kernel import prctl
 from tests.acceptance.command import ENVIRONMENT, SHORT, evolve, records, words
 from tests.test_pool import command
-from tests.test_sandbox import below, processes
+from tests.test_sandbox import below, processes, wait_until
 
 TWELVE = ("budget.evaluations=12", "secret=public")
 """A secret of each run's own would have each draw validations of its own."""
@@ -222,3 +223,31 @@ def test_killed_workers_delay_a_run_and_change_nothing(place, replies, seed):
     assert process.returncode == 0, said
     assert "Traceback" not in said
     assert whole_lines(place / f"runs/workers-{seed}") == whole_lines(replies.parent)
+
+
+@pytest.mark.slow
+def test_a_run_whose_workers_keep_dying_stops_and_is_shown_as_stopped(place, replies):
+    process = subprocess.Popen(
+        words("evolve", *SHORT, *TWELVE, "tracking=mlflow", "run=hopeless"),
+        cwd=place,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    journal = place / "runs/hopeless/journal.jsonl"
+    wait_until(lambda: journal.exists() and journal.read_bytes().count(b"\n") > 20, 60)
+    while process.poll() is None:
+        for helper in helpers(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(helper, signal.SIGKILL)
+        time.sleep(0.01)
+    said = process.communicate()[1]
+    assert process.returncode == 1
+    assert "workers died 3 times over a policy" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    client = MlflowClient(f"sqlite:///{place}/runs/mlflow.db")
+    found = client.search_runs([
+        client.get_experiment_by_name("adrs/scheduling").experiment_id
+    ])
+    assert {run.info.status for run in found} == {"KILLED"}
