@@ -40,7 +40,8 @@ def checked_keys(data: object, keys: set[str], where: str) -> dict[str, Any]:
 def one_of(value: object, known: dict[str, Any], what: str) -> str:
     """The value, a known name; raises ``ValueError`` listing those there are."""
     if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{what} {value!r} is not known; there are {sorted(known)}")
+        there = ", ".join(sorted(known))
+        raise ValueError(f"{what} {value!r} is not known; there are {there}")
     return value
 
 

@@ -58,7 +58,10 @@ def read(folder: Path) -> Provenance:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"{folder} has no {FILE}: no measured tables") from None
+        raise ValueError(
+            f"{folder} has no {FILE}: no measured tables; "
+            f"python -m evaluators.kernels --out {folder} measures them"
+        ) from None
     except ValueError:
         raise ValueError(f"{path} is broken") from None
     known = {field.name for field in fields(Provenance)}

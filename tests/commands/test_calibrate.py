@@ -114,3 +114,28 @@ def test_real_tables_give_the_table_of_errors_and_the_picture(capsys):
         assert word in text
     root = ElementTree.parse("a.svg").getroot()
     assert len(list(root.iter("{http://www.w3.org/2000/svg}circle"))) > 1000
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (["source=aic", "gpu=foo"], "there are a100_sxm, b200_sxm, h100_sxm, "),
+        (
+            ["source=aic", "folder=.", "weights=int3"],
+            "are bfloat16, fp8, fp8_block\n",
+        ),
+        (["source=bsc", "folder=.", "model=foo"], "there are llama-3.1-8b, qwen"),
+        (["source=llmservingsim", "folder=.", "gpu=foo"], "there are RTX"),
+        (
+            ["source=vidur", "data=null"],
+            "data=FOLDER for one that holds gpu/vidur\n",
+        ),
+        (["source=measured", "folder=none"], "python -m evaluators.kernels --out none"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_a_source_does_not_have_is_one_line_with_the_way_out(capsys, typed, says):
+    assert main(["calibrate", *typed]) == 1
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1

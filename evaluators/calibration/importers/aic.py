@@ -110,7 +110,8 @@ def read(
     system = _one_of(gpu)
     base = (installed() if folder is None else folder) / gpu
     if dtype not in DTYPES:
-        raise ValueError(f"no tables for weights of {dtype!r}; there are {DTYPES}")
+        known = ", ".join(DTYPES)
+        raise ValueError(f"no tables for weights of {dtype!r}; there are {known}")
     if cached not in CACHED:
         raise ValueError(f"no attention over KV of {cached!r}; there is {CACHED}")
     columns = {
@@ -151,7 +152,8 @@ def source(gpu: str) -> str:
 
 def _one_of(gpu: str) -> System:
     if gpu not in SYSTEMS:
-        raise ValueError(f"no system {gpu!r} in {PACKAGE}; there are {sorted(SYSTEMS)}")
+        known = ", ".join(sorted(SYSTEMS))
+        raise ValueError(f"no system {gpu!r} in {PACKAGE}; there are {known}")
     return SYSTEMS[gpu]
 
 

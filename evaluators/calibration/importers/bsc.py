@@ -110,9 +110,13 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
     Raises ``ValueError`` naming the file that is missing or is not what it should be.
     """
     if folder is None:
-        raise ValueError("the measured steps need a folder: say folder=...")
+        raise ValueError(
+            "the measured steps need a folder: say folder=FOLDER, or "
+            f"data=FOLDER for one that holds {FOLDER}"
+        )
     if asked.model not in NAMES:
-        raise ValueError(f"no steps of {asked.model!r}; there are {sorted(NAMES)}")
+        known = ", ".join(sorted(NAMES))
+        raise ValueError(f"no steps of {asked.model!r}; there are {known}")
     refitted = refit(folder, asked.model)
     outline = Outline(
         model_shape(asked.model),

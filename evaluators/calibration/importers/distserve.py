@@ -39,7 +39,10 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
     Raises ``ValueError`` naming the file that lacks it.
     """
     if folder is None:
-        raise ValueError("DistServe's files need a folder: say folder=...")
+        raise ValueError(
+            "DistServe's files need a folder: say folder=FOLDER, or "
+            f"data=FOLDER for one that holds {FOLDER}"
+        )
     return Composed(read(folder, asked.engine, asked.model, asked.tp), {})
 
 

@@ -94,9 +94,13 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
     Raises ``ValueError`` naming the file that is missing or is not what it should be.
     """
     if folder is None:
-        raise ValueError("LLMServingSim's profiles need a folder: say folder=...")
+        raise ValueError(
+            "LLMServingSim's profiles need a folder: say folder=FOLDER, or "
+            f"data=FOLDER for one that holds {FOLDER}"
+        )
     if asked.gpu not in GPU_NAMES:
-        raise ValueError(f"no profile of {asked.gpu!r}; there are {sorted(GPU_NAMES)}")
+        known = ", ".join(sorted(GPU_NAMES))
+        raise ValueError(f"no profile of {asked.gpu!r}; there are {known}")
     model, gpu = model_shape(asked.model), GPUS[GPU_NAMES[asked.gpu]]
     profile = read(folder, asked)
     sums = layer_sums(profile, model, asked)
@@ -173,9 +177,8 @@ def _held(model: ModelShape, asked: Asked) -> ModelShape:
 def read(folder: Path, asked: Asked) -> Profile:
     """The tables of a model with ``tp`` ranks."""
     if asked.model not in MODEL_FOLDERS:
-        raise ValueError(
-            f"no profile of {asked.model!r}; there are {sorted(MODEL_FOLDERS)}"
-        )
+        known = ", ".join(sorted(MODEL_FOLDERS))
+        raise ValueError(f"no profile of {asked.model!r}; there are {known}")
     base = folder / asked.gpu / MODEL_FOLDERS[asked.model] / "bf16"
     tables = base / f"tp{asked.tp}"
     has_experts = model_shape(asked.model).experts is not None

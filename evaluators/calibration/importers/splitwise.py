@@ -56,7 +56,10 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
     Raises ``ValueError`` naming the file that is missing or is not what it should be.
     """
     if folder is None:
-        raise ValueError("Splitwise's table needs a folder: say folder=...")
+        raise ValueError(
+            "Splitwise's table needs a folder: say folder=FOLDER, or "
+            f"data=FOLDER for one that holds {FOLDER}"
+        )
     points = read(folder, asked)
     samples = {"decode": decodes(points), "prefill": prefills(points)}
     seen = _joined([s.only(~_is_held(s)) for s in samples.values()])

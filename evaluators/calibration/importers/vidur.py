@@ -61,7 +61,10 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
     Raises ``ValueError`` naming the file that is missing or is not what it should be.
     """
     if folder is None:
-        raise ValueError("Vidur's tables need a folder: say folder=...")
+        raise ValueError(
+            "Vidur's tables need a folder: say folder=FOLDER, or "
+            f"data=FOLDER for one that holds {FOLDER}"
+        )
     if (asked.model, asked.tp, asked.gpu) != (MODEL, RANKS, "a100"):
         raise ValueError(
             f"Vidur's attention is public of {MODEL} on {RANKS} x a100 only; asked was "
