@@ -25,6 +25,8 @@ KINDS_OF_NULL: Mapping[str, type] = {
 """Of keys whose default is null or a reference."""
 COMPANIONS = "companions"
 """Section that has a key for each problem."""
+RECIPES = "experiment"
+"""Group whose members override keys of the others."""
 
 
 def kind_of_null(key: str) -> type | None:

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from adrs.nulls import COMPANIONS
+from adrs.nulls import COMPANIONS, RECIPES
 from adrs.resources import folder
 from adrs.values import MISSING, SettingsError, fitting
 from evaluators.problems import names
@@ -119,15 +119,40 @@ def settings(verb: str, arguments: Arguments) -> Settings:
     choices = {key: value for key, value, _ in chosen}
     taken = [f"{key}={value}" for key, value in choices.items() if value is not None]
     values = _composed(verb, tuple(taken))
+    _check_recipe(verb, choices, values)
     for each in wanted:
         if each not in chosen:
-            _assign(values, each)
+            _assign(values, each, verb)
     composed = _resolved(values, arguments.overrides)
     missing = [key for key, value in composed.leaves() if value == MISSING]
     if missing:
         word = missing[0].upper() if "." not in missing[0] else f"{missing[0]}=..."
         raise SettingsError(f"adrs {verb} needs {missing[0]}: adrs {verb} {word}")
     return composed
+
+
+def _check_recipe(
+    verb: str, choices: Mapping[str, object], values: Mapping[str, Any]
+) -> None:
+    """Raise ``SettingsError`` where a recipe sets keys that a chosen member lacks."""
+    recipe = choices.get(RECIPES)
+    if recipe is None:
+        return
+    meant = _composed(verb, (f"{RECIPES}={recipe}",))
+    for group, member in choices.items():
+        if member is None or group == RECIPES:
+            continue
+        own = _keys(_composed(verb, (f"{group}={member}",))[group])
+        extra = [key for key in _keys(values[group]) if key not in own]
+        if extra and set(_keys(values[group])) != set(_keys(meant[group])):
+            raise SettingsError(
+                f"{RECIPES}={recipe} sets {group}.{extra[0]}, which {group}={member} "
+                f"does not have; leave out {group}={member} or {RECIPES}={recipe}"
+            )
+
+
+def _keys(section: Mapping[str, Any]) -> list[str]:
+    return [key for key, _ in Settings(section).leaves()]
 
 
 def groups(verb: str) -> dict[str, tuple[str, ...]]:
@@ -215,7 +240,7 @@ def _worded(verb: str, words: Sequence[str]) -> list[Wanted]:
     return [Wanted(key, word, word) for key, word in zip(keys, words, strict=False)]
 
 
-def _assign(values: dict[str, Any], wanted: Wanted) -> None:
+def _assign(values: dict[str, Any], wanted: Wanted, verb: str) -> None:
     """Set a value that is there, to one of the same kind."""
     key = wanted.key
     *path, name = key.split(".")
@@ -223,8 +248,13 @@ def _assign(values: dict[str, Any], wanted: Wanted) -> None:
     for part in path:
         section = section.get(part) if isinstance(section, dict) else None
     if not isinstance(section, dict) or name not in section:
-        known = [known for known, _ in Settings(values).leaves()]
-        raise SettingsError(_unknown(f"key {key}", key, [*known, *values]))
+        having = _members_with(verb, key)
+        if having:
+            raise SettingsError(f"unknown key {key} here; {' or '.join(having)} has it")
+        known = _keys(values)
+        beside = [each for each in known if each.startswith(".".join((*path, "")))]
+        known += [] if path else values
+        raise SettingsError(_unknown(f"key {key}", key, known, beside))
     if isinstance(section[name], dict):
         raise SettingsError(f"{key} is a group of keys; set them one by one: {key}.x=")
     if "${" in wanted.text:
@@ -232,15 +262,30 @@ def _assign(values: dict[str, Any], wanted: Wanted) -> None:
     section[name] = fitting(section[name], *wanted)
 
 
-def _unknown(what: str, got: str, known: Iterable[str]) -> str:
-    """A line that names what is unknown and what may have been meant."""
+def _members_with(verb: str, key: str) -> list[str]:
+    """Members of the group of a key, as ``llm=openai``, whose file has it."""
+    group, _, name = key.partition(".")
+    found = []
+    for member in groups(verb).get(group, ()):
+        file = folder("conf") / group / f"{member}.yaml"
+        own = OmegaConf.to_container(OmegaConf.load(file))
+        assert isinstance(own, dict)
+        if name in _keys({str(key): value for key, value in own.items()}):
+            found.append(f"{group}={member}")
+    return found
+
+
+def _unknown(
+    what: str, got: str, known: Iterable[str], beside: Sequence[str] = ()
+) -> str:
+    """A line that names the unknown, and what is near, ``beside`` it, or known."""
     known = sorted(set(known))
     by_end = {name.rsplit(".", 1)[-1]: name for name in known}
     near = difflib.get_close_matches(got, known, 1, 0.7)
     near = near or [by_end[e] for e in difflib.get_close_matches(got, by_end, 1, 0.7)]
     if near:
         return f"unknown {what}; did you mean {near[0]}?"
-    return f"unknown {what}; there are {', '.join(known)}"
+    return f"unknown {what}; there are {', '.join(beside or known)}"
 
 
 def _frozen(value: object) -> object:

@@ -124,6 +124,28 @@ def test_every_key_of_a_verb_is_read_by_what_it_runs(verb):
             assert re.search(rf"\b{part}\b", of_group), f"nothing reads {key}"
 
 
+@pytest.mark.parametrize(
+    ("chosen", "lacks"),
+    [
+        ("problem=scheduling", "problem.prefix_caching"),
+        ("problem=eviction", "problem.fleet.wire"),
+        ("workload=synthetic", "workload.exponent"),
+    ],
+)
+def test_a_recipe_for_another_member_is_refused_with_the_way_out(chosen, lacks):
+    with pytest.raises(SettingsError) as refused:
+        composed("evolve", "experiment=migration", chosen)
+    said = f"sets {lacks}, which {chosen} does not have; leave out {chosen} or"
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("recipe", groups("evolve")["experiment"])
+def test_a_recipe_may_be_given_the_members_that_it_takes_itself(recipe):
+    found = composed("evolve", f"experiment={recipe}")
+    named = (f"problem={found.problem.name}", f"deployment={found.deployment.name}")
+    assert composed("evolve", f"experiment={recipe}", *named).plain() == found.plain()
+
+
 def test_there_are_at_most_sixty_keys_to_know():
     assert len(list(defaults("evolve").leaves())) <= 60
 
@@ -163,6 +185,10 @@ def test_there_are_at_most_sixty_keys_to_know():
         ("workers=${problem.name}", "expected a value, no reference"),
         ("experiment=tight_memry", "did you mean tight_memory?"),
         ("llm=null", "unknown llm None"),
+        ("llm.model=x", "unknown key llm.model here; llm=openai has it"),
+        ("problem.fleet.replicas=2", "here; problem=load_balancing has it"),
+        ("budget.something=1", "there are budget.evaluations, budget.tokens, "),
+        ("companions.foo=x", "did you mean companions.e"),
     ],
 )
 def test_what_is_not_there_is_refused_in_one_line(override, said):
