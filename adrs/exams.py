@@ -1,6 +1,6 @@
 """The exams that a configuration describes: what is served, by what, at which loads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -90,6 +90,17 @@ def exams(at: Sitting, split: Split) -> tuple[Exam, ...]:
     """The scenarios of a split with what their outcomes are held against."""
     drawn = scenarios(at, split)
     return tuple(Exam(scenario, at.problem.standard(scenario)) for scenario in drawn)
+
+
+def doubts(sat: Sequence[Exam]) -> tuple[str, ...]:
+    """Lines to tell before exams are sat on which no policy can gain anything."""
+    idle = sum(exam.standard.bound <= 0 for exam in sat)
+    if not idle:
+        return ()
+    return (
+        f"warning: {idle} of {len(sat)} exams leave a policy nothing to gain and score "
+        "1 whatever it does; choose another workload",
+    )
 
 
 def halves(

@@ -166,6 +166,36 @@ def test_score_shows_every_scenario_and_writes_a_timeline(tmp_path):
     assert {"prefill", "decode"} <= {e["name"] for e in events if e["ph"] == "X"}
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("", "no class has a hook; they are admit_key, "),
+        (
+            "class A:\n    def admit_key(self, waiting):\n        return 1\n",
+            "line 2: admit_key takes other arguments; write def admit_key(self, ",
+        ),
+    ],
+    ids=["an empty file", "other arguments"],
+)
+def test_a_file_without_a_hook_is_one_line_before_it_is_judged(tmp_path, source, said):
+    (tmp_path / "bad.py").write_text(source)
+    done = adrs("score", "bad.py", *SMALL, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: bad.py is no policy of scheduling: " + said)
+    assert done.stderr.count("\n") == 1
+
+
+def test_exams_that_every_policy_passes_are_told_and_a_lost_timeline_too(tmp_path):
+    words = ("lru", "problem=eviction", "workload=synthetic", *SMALL, "trace=a/t.json")
+    done = adrs("score", *words, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "train score 1.0000" in done.stdout
+    warning, error = done.stderr.splitlines()
+    assert warning.startswith("warning: 1 of 1 exams leave a policy nothing to gain")
+    assert error.startswith(f"error: cannot write to {tmp_path}/a/t.json: No such file")
+    assert error.endswith("or say trace=FILE")
+
+
 def test_score_prints_the_typed_failure_of_a_policy(tmp_path):
     source = (
         "class A:\n    def admit_key(self, waiting, engine):\n        return 1 / 0\n"

@@ -14,7 +14,7 @@ from adrs.board import Board
 from adrs.budget import Budget, Limits
 from adrs.campaign import Campaign, Observer, Search
 from adrs.candidate import Candidate
-from adrs.exams import Sitting, check, exams, sitting
+from adrs.exams import Sitting, check, doubts, exams, sitting
 from adrs.guard import Guarded
 from adrs.interruption import INTERRUPTED, interruptible
 from adrs.kernel_replay import KernelReplay
@@ -151,6 +151,8 @@ def _prepared(
     kernel_replay.check(settings.kernel_replay, at, settings.deployment.calibration)
     train = exams(at, "train")
     hold_to(identity(at, train), secret.mark(kept), archive)
+    for line in doubts(train):
+        note(line)
     return at, train
 
 

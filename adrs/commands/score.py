@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from adrs import sandbox, secret, timeline
-from adrs.candidate import candidate
+from adrs.candidate import candidate, parse
 from adrs.companions import policy_text
-from adrs.exams import SPLITS, exams, sitting
+from adrs.exams import SPLITS, doubts, exams, sitting
 from adrs.isolation import in_force
 from adrs.pool import Pool, cores
+from adrs.propose import hook_fault
 from adrs.settings import Settings
 from adrs.terminal import note, say
 from adrs.validation import identity
+from adrs.writable import writing
 from evaluators.confine import Limits
 from evaluators.evaluation import Evaluation, Outcome, PolicyError
 from evaluators.manners import Manner
 from evaluators.problem import Exam, Hook, Problem, Standard
+from evaluators.problems import load as load_problem
 from evaluators.scenario import Scenario, Split
 from evaluators.sim.run import Run
 from evaluators.views import Column
@@ -40,13 +43,12 @@ def run(settings: Settings) -> int:
     if settings.split not in SPLITS:
         raise ValueError(f"split is {settings.split!r}; there are {', '.join(SPLITS)}")
     source = policy_text(settings.file, settings.problem.name)
-    try:
-        candidate(source, origin=f"file {settings.file}")
-    except PolicyError as error:
-        raise ValueError(f"{settings.file}: {error}") from None
+    _check(source, settings)
     kept = secret.chosen(settings.secret, RUNS / KEPT)
     at = sitting(settings, RUNS / "capacities.json", kept)
     sat = exams(at, cast(Split, settings.split))
+    for line in doubts(sat):
+        note(line)
     limits = Limits(**settings.limits)
     workers = settings.workers or cores()
     with Pool(at.problem.name, workers, settings.isolation, limits) as pool:
@@ -59,6 +61,18 @@ def run(settings: Settings) -> int:
         worst = _worst(evaluation, sat)
         _trace(Path(settings.trace), at.problem, source, worst, limits, layers)
     return 1 if evaluation.failure else 0
+
+
+def _check(source: str, settings: Settings) -> None:
+    """Raise ``ValueError`` for a text that is no policy, before anything is judged."""
+    try:
+        made = candidate(source, origin=f"file {settings.file}")
+    except PolicyError as error:
+        raise ValueError(f"{settings.file}: {error}") from None
+    problem = load_problem(settings.problem.name)
+    fault = hook_fault(parse(made.source), problem.hooks)
+    if fault:
+        raise ValueError(f"{settings.file} is no policy of {problem.name}: {fault}")
 
 
 def _table(settings: Settings, evaluation: Evaluation, sat: Sat) -> str:
@@ -172,6 +186,7 @@ def _trace(
             f"no timeline of {exam.scenario.name}: the policy failed there "
             f"({failure.kind}: {failure.message})"
         )
-    path.write_text(timeline.render(exam.scenario, watched.run), encoding="utf-8")
+    with writing(path, "trace=FILE"):
+        path.write_text(timeline.render(exam.scenario, watched.run), encoding="utf-8")
     note(f"timeline of {exam.scenario.name}, the lowest score: {path}")
     note("open it at https://ui.perfetto.dev")
