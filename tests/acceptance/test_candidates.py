@@ -2,6 +2,8 @@
 
 import pytest
 
+from adrs.candidate import candidate
+from evaluators.evaluation import PolicyError
 from tests.acceptance.command import SMALL, adrs, evolve, good, records, reply
 from tests.attacks.broken import NONSENSE, TEACHABLE
 from tests.attacks.forge import LIES
@@ -47,7 +49,29 @@ HONEST = [good(factor) for factor in (400.0, 150.0, 60.0)]
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("attack", BAD.values(), ids=BAD)
+def is_refused(source):
+    """Whether a file says itself what no policy may, so that nobody judges it."""
+    try:
+        candidate(source, origin="file bad.py")
+    except PolicyError:
+        return True
+    return False
+
+
+REFUSED = {name: each for name, each in BAD.items() if is_refused(each.source)}
+JUDGED = {name: each for name, each in BAD.items() if name not in REFUSED}
+
+
+@pytest.mark.parametrize("attack", REFUSED.values(), ids=REFUSED)
+def test_a_file_that_says_what_it_is_up_to_is_one_line(tmp_path, attack):
+    (tmp_path / "bad.py").write_text(attack.source)
+    done = adrs("score", "bad.py", *SMALL, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: bad.py: source: line ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("attack", JUDGED.values(), ids=JUDGED)
 def test_a_bad_file_gets_a_typed_failure(tmp_path, attack):
     (tmp_path / "bad.py").write_text(attack.source)
     typed = (*SMALL, *LIMITS, "problem.regimes=[1.0]", "problem.validation_seeds=1")
@@ -80,7 +104,8 @@ def test_bad_candidates_of_a_campaign_fail_by_kind_and_harm_no_neighbour(tmp_pat
         mixed += HONEST[number // 2 : number // 2 + 1] if number % 2 else []
     alone = campaign(tmp_path, "alone", HONEST)
     among = campaign(tmp_path, "among", mixed)
-    for name, attack in BAD.items():
+    assert not {attack.source.strip() for attack in REFUSED.values()} & among.keys()
+    for name, attack in JUDGED.items():
         outcomes = among[attack.source.strip()]
         assert {o["failure"][0] for o in outcomes} == {attack.kind}, name
     for source in HONEST:
