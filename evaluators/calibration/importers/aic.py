@@ -113,7 +113,8 @@ def read(
         known = ", ".join(DTYPES)
         raise ValueError(f"no tables for weights of {dtype!r}; there are {known}")
     if cached not in CACHED:
-        raise ValueError(f"no attention over KV of {cached!r}; there is {CACHED}")
+        known = ", ".join(CACHED)
+        raise ValueError(f"no attention over KV of {cached!r}; there are {known}")
     columns = {
         "gemm": _table(_file(base, "gemm"), system, {"gemm_dtype": dtype}),
         "prefill_attention": _attention(base, "context", system, cached),
