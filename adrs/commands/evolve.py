@@ -100,8 +100,9 @@ def _evolve(settings: Settings, folder: RunFolder, archive: Archive) -> int:
         bench = Bench(settings, folder, at, train, pool, observers)
         try:
             verdict = _verdict(bench, archive)
-        except BaseException:
-            if board is not None and archive.rows:
+        except BaseException as error:
+            is_refused = isinstance(error, ValueError | OSError) and not archive.rows
+            if board is not None and not is_refused:
                 board.stopped()
             raise
     winner = verdict.winner

@@ -7,6 +7,7 @@ import socket
 import string
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +64,9 @@ def prey(folder):
             )
         )
         stack.callback(victim.kill)
+        # Until a program is loaded it has neither environment nor arguments.
+        while not Path(f"/proc/{victim.pid}/cmdline").read_bytes():
+            time.sleep(0.001)
         listeners = {
             name: stack.enter_context(one) for name, one in _listening(folder, secret)
         }

