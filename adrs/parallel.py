@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
-from adrs.pool import executor, shut_down, starting_workers, wait_until_begun
+from adrs.workers import executor, shut_down, starting, wait_until_begun
 
 AHEAD = 2
 """Things in hand for each worker, with the one that it is at: as many as loky hands
@@ -31,7 +31,7 @@ def in_parallel(
     pool, ahead = executor(workers), deque[Future[Made]]()
     try:
         for each in given:
-            with starting_workers():
+            with starting():
                 ahead.append(pool.submit(function, each))
             if len(ahead) == AHEAD * workers:
                 yield ahead.popleft().result()

@@ -9,11 +9,8 @@ import functools
 import itertools
 import os
 import pickle
-import signal
-import socket
 import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import (
     BrokenExecutor,
     CancelledError,
@@ -21,16 +18,15 @@ from concurrent.futures import (
     Future,
     ThreadPoolExecutor,
 )
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from types import TracebackType
-from typing import Any, NamedTuple, Self, cast
+from typing import NamedTuple, Self, cast
 
 from adrs import sandbox
 from adrs.isolation import in_force
+from adrs.workers import executor, shut_down, starting, wait_until_begun
 from adrs.zygote import same_addresses
 from evaluators import problems
-from evaluators.confine import Limits, die_with
+from evaluators.confine import Limits
 from evaluators.evaluation import Evaluation, Outcome, PolicyError
 from evaluators.load import load_policy
 from evaluators.problem import Exam, Problem
@@ -38,18 +34,8 @@ from evaluators.problem import Exam, Problem
 ATTEMPTS = 3
 """How often a task whose worker died is tried."""
 
-HAND_OVER_S = 5.0
-"""How long loky may take to hand what it was given to its workers."""
-
 MAX_KEPT, MAX_KEPT_BYTES = 64, 1 << 20
 """Exams that a worker keeps for the next policy, and the largest of them, pickled."""
-
-MAX_ON_A_CORE = 64
-"""Workers of all pools on this machine that one core takes; more go unpinned."""
-
-_ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
-)
 
 
 class WorkerError(Exception):
@@ -171,7 +157,7 @@ class Pool:
         with self._lock:
             if self._is_closed:
                 raise CancelledError
-            with starting_workers(), same_addresses():
+            with starting(), same_addresses():
                 future = used.submit(_judge, task)
             self._given.add(future)
         future.add_done_callback(self._given.discard)
@@ -203,56 +189,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def executor(workers: int) -> Executor:
-    """Worker processes, each on a core of its own, that the kernel ends with this one.
-
-    It ends them with the very thread that gives the first task, so that one had better
-    outlive them.
-    """
-    # Started with the first worker, it would let Ctrl-C through to that one.
-    resource_tracker.ensure_running()
-    # Heavy, and not needed for what a worker or a test in process uses of this file.
-    from joblib.externals.loky import ProcessPoolExecutor  # noqa: PLC0415
-
-    return cast(
-        Executor,
-        ProcessPoolExecutor(
-            max_workers=workers,
-            initializer=_start_worker,
-            initargs=(os.getpid(),),
-            env=_ONE_THREAD,
-        ),
-    )
-
-
-@contextmanager
-def starting_workers() -> Iterator[None]:
-    """Within, Ctrl-C waits, also for the programs that are started here.
-
-    loky starts its workers as it is given work. Ctrl-C goes to the whole terminal, and
-    would end one that does not ignore it yet, with a traceback.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def wait_until_begun(given: "Iterable[Future[Any]]") -> None:
-    """Wait until loky's own queue is empty: it trips over what is in it at its end."""
-    deadline = time.monotonic() + HAND_OVER_S
-    while time.monotonic() < deadline and any(
-        not (future.running() or future.done()) for future in tuple(given)
-    ):
-        time.sleep(0.001)
-
-
-def shut_down(executor: Executor) -> None:
-    """End the workers, with what they have in hand."""
-    executor.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]
-
-
 def _judge(task: Task) -> Outcome:
     problem = problems.load(task.problem)
     is_small = len(task.exam) <= MAX_KEPT_BYTES
@@ -269,32 +205,3 @@ def _exam(packed: bytes) -> Exam:
 def _kept_exam(packed: bytes) -> Exam:
     """The same one each time, with what was found of its scenario before."""
     return _exam(packed)
-
-
-def _start_worker(driver: int) -> None:
-    """Make this process a worker: it dies with its driver and keeps to one core."""
-    # The driver decides what comes of Ctrl-C, which was held back so far.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    die_with(driver, signal.SIGKILL)
-    _keep_to_a_core()
-
-
-def _keep_to_a_core() -> None:
-    """Pin this thread, and the policies it starts, to the core with the fewest workers.
-
-    Engine and policy take turns, and waking the other on another core costs 45 us
-    more. A name bound in the abstract namespace marks a core as taken; the kernel frees
-    it with the process.
-    """
-    cores = sorted(os.sched_getaffinity(0))
-    for place, core in itertools.product(range(MAX_ON_A_CORE), cores):
-        claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            claim.bind(f"\0adrs/core/{core}/{place}")
-        except OSError:
-            claim.close()
-            continue
-        os.sched_setaffinity(0, {core})
-        claim.detach()
-        return

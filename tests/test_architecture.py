@@ -12,7 +12,7 @@ HEAVY = {
     "mlflow": {"adrs/tracking.py"},
     "sqlalchemy": {"adrs/tracking.py"},
     "openai": {"adrs/llm/openai.py"},
-    "joblib": {"adrs/pool.py"},
+    "joblib": {"adrs/workers.py"},
     "hydra": {"adrs/settings.py"},
     "omegaconf": {"adrs/settings.py"},
 }

@@ -14,11 +14,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from adrs import pool, sandbox
+from adrs import sandbox
 from adrs.conversation import Conversation
 from adrs.pool import Pool, cores
 from adrs.remote import RemotePolicy
 from adrs.sandbox import Limits
+from adrs.workers import executor, shut_down
 from adrs.zygote import same_addresses
 from evaluators.load import load_policy
 from evaluators.sim.hooks import HOOKS, Policy
@@ -115,10 +116,10 @@ def fork_to_result_ms(times):
 def workers(request):
     """A pool's workers, as many as asked for, each warm and on its core."""
     with same_addresses():
-        executor = pool.executor(request.param)
-        list(executor.map(ask_isolated, [TINY] * 4 * request.param))
-        yield executor
-    pool.shut_down(executor)
+        made = executor(request.param)
+        list(made.map(ask_isolated, [TINY] * 4 * request.param))
+        yield made
+    shut_down(made)
 
 
 on_one_core = pytest.mark.parametrize("workers", [1], indirect=True)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from adrs import pool
 from adrs.sandbox import Limits, evaluate
+from adrs.workers import executor, shut_down
 from adrs.zygote import same_addresses
 from evaluators.calibration.calibration import load
 from evaluators.capacity import ATTAINED, in_objectives
@@ -222,9 +222,9 @@ def test_isolated():
     print("|---|---:|---:|---:|---:|---:|")
     names = {"Azure hour": azure_hour(), "2x, 4,096 blocks": azure_hour(2.0, 4096)}
     with same_addresses():
-        worker = pool.executor(1)
+        worker = executor(1)
         costs = list(worker.map(cost_of, names.values()))
-    pool.shut_down(worker)
+    shut_down(worker)
     for name, cost in zip(names, costs, strict=True):
         isolated, judged, inside, questions = cost
         each_us = 1e6 * (isolated - inside) / questions
