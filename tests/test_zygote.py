@@ -117,6 +117,15 @@ def interrupt(one):
     os.kill(process, signal.SIGCONT)
 
 
+@pytest.fixture
+def hears_ctrl_c():
+    """Python as it is at a terminal, also where it was started to ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.parametrize("has_started", [True, False])
 def test_what_ctrl_c_did_not_wait_for_is_no_answer_to_what_is_asked_next(has_started):
     one, limits = Zygote(), Limits(cpu_s=10, wall_s=60, memory_bytes=1 << 26)
