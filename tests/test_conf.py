@@ -139,6 +139,7 @@ def test_a_recipe_for_another_member_is_refused_with_the_way_out(chosen, lacks):
     assert said in str(refused.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", groups("evolve")["experiment"])
 def test_a_recipe_may_be_given_the_members_that_it_takes_itself(recipe):
     found = composed("evolve", f"experiment={recipe}")

@@ -147,7 +147,7 @@ def test_an_interrupted_sweep_ends_with_the_job_that_was_interrupted(place):
     assert "job 2 of 2" not in said
 
 
-@pytest.mark.parametrize("after", [1, 14])
+@pytest.mark.parametrize("after", [1, pytest.param(14, marks=pytest.mark.slow)])
 def test_a_run_interrupted_with_whoever_reads_what_it_says_goes_on(place, after):
     process = subprocess.Popen(
         command(f"run=tee-{after}"),

@@ -185,6 +185,7 @@ def test_a_file_without_a_hook_is_one_line_before_it_is_judged(tmp_path, source,
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_exams_that_every_policy_passes_are_told_and_a_lost_timeline_too(tmp_path):
     words = ("lru", "problem=eviction", "workload=synthetic", *SMALL, "trace=a/t.json")
     done = adrs("score", *words, cwd=tmp_path)
