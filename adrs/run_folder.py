@@ -9,6 +9,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from adrs.writable import writing
+
 JOURNAL, CONTROL = "journal.jsonl", "control.jsonl"
 CONFIG, REPLIES, WINNER = "config.json", "replies.jsonl", "winner.py"
 SECRET = "secret"
@@ -96,14 +98,9 @@ def is_finished(path: Path) -> bool:
 
 
 def _begin(path: Path, config: str) -> None:
-    try:
+    with writing(path):
         path.mkdir(parents=True, exist_ok=True)
         (path / CONFIG).write_text(config, encoding="utf-8")
-    except OSError as error:
-        raise OSError(
-            f"cannot write to {path.resolve()}: {error.strerror}; "
-            "call adrs in a folder that is writable"
-        ) from None
 
 
 def _places(runs: Path, name: str) -> Iterator[Path]:

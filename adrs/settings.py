@@ -136,12 +136,11 @@ def _check_recipe(
 ) -> None:
     """Raise ``SettingsError`` where a recipe sets keys that a chosen member lacks."""
     recipe = choices.get(RECIPES)
-    if recipe is None:
+    others = {g: m for g, m in choices.items() if m is not None and g != RECIPES}
+    if recipe is None or not others:
         return
     meant = _composed(verb, (f"{RECIPES}={recipe}",))
-    for group, member in choices.items():
-        if member is None or group == RECIPES:
-            continue
+    for group, member in others.items():
         own = _keys(_composed(verb, (f"{group}={member}",))[group])
         extra = [key for key in _keys(values[group]) if key not in own]
         if extra and set(_keys(values[group])) != set(_keys(meant[group])):

@@ -99,8 +99,7 @@ class Zygote:
             # in a sweep, and we killed, it would stay so.
             for process in children():
                 send(process, signal.SIGKILL)
-            self._live.clear()
-            sweep(self._live)
+            sweep(())
 
     def _serve(self) -> None:
         while True:

@@ -96,13 +96,18 @@ def test_tasks_are_counted_as_they_pass_and_none_is_kept():
     assert (policies.total(), len(policies)) == (900, 100)
 
 
-def test_ctrl_c_ends_no_worker_not_even_as_it_starts(tmp_path):
-    script = tmp_path / "driver.py"
-    script.write_text(SHORT)
+def started(folder, text):
+    """A driver with such a text, what it says in a pipe."""
+    script = folder / "driver.py"
+    script.write_text(text)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    driver = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment
     )
+
+
+def test_ctrl_c_ends_no_worker_not_even_as_it_starts(tmp_path):
+    driver = started(tmp_path, SHORT)
     interrupted = set()
     while driver.poll() is None:
         for process in below(driver.pid):
@@ -123,12 +128,7 @@ def exists(pid):
 
 
 def test_workers_end_with_a_killed_driver_even_when_stuck_in_c(tmp_path):
-    script = tmp_path / "driver.py"
-    script.write_text(DRIVER)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    driver = subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    driver = started(tmp_path, DRIVER)
     workers = {int(driver.stdout.readline()) for _ in range(2)}
     assert all(map(exists, workers))
     driver.send_signal(signal.SIGKILL)

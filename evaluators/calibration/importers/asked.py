@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -18,6 +19,20 @@ class Asked(NamedTuple):
     weights: str = "bfloat16"
     engine: str = ""
     cached: str = "bfloat16"
+
+
+def needed(folder: Path | None, what: str, place: str) -> Path:
+    """The folder that a source is read from; ``place`` is its own in a folder of data.
+
+    Raises ``ValueError`` that says how to name it where there is none; ``what`` needs
+    it, as in "Vidur's tables need".
+    """
+    if folder is None:
+        raise ValueError(
+            f"{what} a folder: say folder=FOLDER, or data=FOLDER for one that holds "
+            f"{place}"
+        )
+    return folder
 
 
 def check_answer(

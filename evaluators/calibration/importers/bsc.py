@@ -21,7 +21,7 @@ from evaluators.calibration.config_json import model_shape
 from evaluators.calibration.curves import Bools, Floats
 from evaluators.calibration.fit import least_squares
 from evaluators.calibration.importers import aic
-from evaluators.calibration.importers.asked import Asked
+from evaluators.calibration.importers.asked import Asked, needed
 from evaluators.calibration.op_tables import OpTables
 from evaluators.calibration.records import Provenance
 from evaluators.calibration.samples import Samples, steps
@@ -109,11 +109,7 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
 
     Raises ``ValueError`` naming the file that is missing or is not what it should be.
     """
-    if folder is None:
-        raise ValueError(
-            "the measured steps need a folder: say folder=FOLDER, or "
-            f"data=FOLDER for one that holds {FOLDER}"
-        )
+    folder = needed(folder, "the measured steps need", FOLDER)
     if asked.model not in NAMES:
         known = ", ".join(sorted(NAMES))
         raise ValueError(f"no steps of {asked.model!r}; there are {known}")

@@ -14,7 +14,7 @@ from typing import Any
 from evaluators.calibration.calibration_file import BLOCK_TOKENS, VERSION
 from evaluators.calibration.composed import Composed
 from evaluators.calibration.fit import six_digits
-from evaluators.calibration.importers.asked import Asked
+from evaluators.calibration.importers.asked import Asked, needed
 from evaluators.calibration.records import Provenance
 
 PS_PER_MS = 1e9
@@ -38,11 +38,7 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
 
     Raises ``ValueError`` naming the file that lacks it.
     """
-    if folder is None:
-        raise ValueError(
-            "DistServe's files need a folder: say folder=FOLDER, or "
-            f"data=FOLDER for one that holds {FOLDER}"
-        )
+    folder = needed(folder, "DistServe's files need", FOLDER)
     return Composed(read(folder, asked.engine, asked.model, asked.tp), {})
 
 

@@ -19,7 +19,7 @@ from evaluators.calibration.compose import VLLM_GRAPHS
 from evaluators.calibration.composed import Composed, Outline, errors, summed
 from evaluators.calibration.config_json import model_shape
 from evaluators.calibration.curves import Columns, Curve, Floats, curve, sheet
-from evaluators.calibration.importers.asked import Asked
+from evaluators.calibration.importers.asked import Asked, needed
 from evaluators.calibration.layer_sums import LayerSums
 from evaluators.calibration.records import Provenance
 from evaluators.calibration.samples import Samples, steps
@@ -93,11 +93,7 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
 
     Raises ``ValueError`` naming the file that is missing or is not what it should be.
     """
-    if folder is None:
-        raise ValueError(
-            "LLMServingSim's profiles need a folder: say folder=FOLDER, or "
-            f"data=FOLDER for one that holds {FOLDER}"
-        )
+    folder = needed(folder, "LLMServingSim's profiles need", FOLDER)
     if asked.gpu not in GPU_NAMES:
         known = ", ".join(sorted(GPU_NAMES))
         raise ValueError(f"no profile of {asked.gpu!r}; there are {known}")

@@ -18,7 +18,7 @@ from evaluators.calibration.calibration_file import BLOCK_TOKENS, VERSION, step_
 from evaluators.calibration.composed import Composed, errors
 from evaluators.calibration.curves import Floats
 from evaluators.calibration.fit import rounded
-from evaluators.calibration.importers.asked import Asked
+from evaluators.calibration.importers.asked import Asked, needed
 from evaluators.calibration.kv_memory import kv_memory
 from evaluators.calibration.records import Provenance
 from evaluators.calibration.samples import Samples, steps
@@ -55,11 +55,7 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
 
     Raises ``ValueError`` naming the file that is missing or is not what it should be.
     """
-    if folder is None:
-        raise ValueError(
-            "Splitwise's table needs a folder: say folder=FOLDER, or "
-            f"data=FOLDER for one that holds {FOLDER}"
-        )
+    folder = needed(folder, "Splitwise's table needs", FOLDER)
     points = read(folder, asked)
     samples = {"decode": decodes(points), "prefill": prefills(points)}
     seen = _joined([s.only(~_is_held(s)) for s in samples.values()])

@@ -14,7 +14,7 @@ import numpy as np
 
 from evaluators.calibration.composed import Composed, Outline, summed
 from evaluators.calibration.curves import Columns, Curve, curve, sheet
-from evaluators.calibration.importers.asked import Asked
+from evaluators.calibration.importers.asked import Asked, needed
 from evaluators.calibration.layer_sums import LayerSums
 from evaluators.calibration.records import Provenance
 from evaluators.calibration.shapes import GPUS, GpuSheet, ModelShape, known_model
@@ -60,11 +60,7 @@ def calibration(folder: Path | None, asked: Asked) -> Composed:
 
     Raises ``ValueError`` naming the file that is missing or is not what it should be.
     """
-    if folder is None:
-        raise ValueError(
-            "Vidur's tables need a folder: say folder=FOLDER, or "
-            f"data=FOLDER for one that holds {FOLDER}"
-        )
+    folder = needed(folder, "Vidur's tables need", FOLDER)
     if (asked.model, asked.tp, asked.gpu) != (MODEL, RANKS, "a100"):
         raise ValueError(
             f"Vidur's attention is public of {MODEL} on {RANKS} x a100 only; asked was "
