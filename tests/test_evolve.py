@@ -158,8 +158,11 @@ def test_a_run_interrupted_with_whoever_reads_what_it_says_goes_on(place, after)
     )
     folder = place / f"runs/tee-{after}"
     wait_until(lambda: len(lines(folder / "journal.jsonl")) >= after, 60)
+    # Both at once, as at a terminal: it says nothing in between.
+    process.send_signal(signal.SIGSTOP)
     process.stderr.close()
     process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
     assert process.wait(60) == 130
     assert len(lines(folder / "journal.jsonl")) >= after
 
