@@ -10,7 +10,7 @@ linux/seccomp.h.
 
 import ctypes
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from evaluators.kernel import call
@@ -187,19 +187,11 @@ def filter_calls(program: Program) -> None:
 
 
 def _policy_lines(machine: Machine, kept: int) -> list[Line | str]:
-    numbers = machine.numbers
-    chosen = [
-        Line(EQUAL, numbers[name], label)
-        for label, table in _LABELS.items()
-        for name in table
-        if name in numbers
-    ]
     return [
         Line(LOAD, AT_MACHINE),
         Line(EQUAL, machine.audit, "", "kill"),
         Line(LOAD, AT_NUMBER),
-        Line(AT_LEAST, X32_BIT, "kill"),
-        *chosen,
+        *_halved(_runs(machine.numbers)),
         "kill",
         Line(RETURN, KILL),
         "keep",
@@ -219,4 +211,44 @@ def _policy_lines(machine: Machine, kept: int) -> list[Line | str]:
         Line(RETURN, ERRNO | errno.EACCES),
         "allow",
         Line(RETURN, ALLOW),
+    ]
+
+
+class Run(NamedTuple):
+    """Numbers from ``first`` up to the next run's, for which the filter goes on so."""
+
+    first: int
+    label: str
+
+
+def _runs(numbers: Mapping[str, int]) -> list[Run]:
+    """All numbers there are, in runs; those of x86-64's second table are in the last."""
+    labels = {
+        numbers[name]: label
+        for label, table in _LABELS.items()
+        for name in table
+        if name in numbers
+    }
+    runs = [Run(0, labels.get(0, "kill"))]
+    for number in range(1, max(labels) + 2):
+        label = labels.get(number, "kill")
+        if label != runs[-1].label:
+            runs.append(Run(number, label))
+    return runs
+
+
+def _halved(runs: Sequence[Run]) -> list[Line | str]:
+    """Go to the label of the run that the number loaded is in, halving them.
+
+    The kernel tries the filter on all numbers for each process that it is put in force
+    for, which one comparison after another makes most of what that takes.
+    """
+    below, above = runs[: len(runs) // 2], runs[len(runs) // 2 :]
+    first, label = above[0]
+    if len(above) > 1:
+        label = f"from {first}"
+    return [
+        Line(AT_LEAST, first, label, below[0].label if len(below) == 1 else ""),
+        *(_halved(below) if len(below) > 1 else ()),
+        *((label, *_halved(above)) if len(above) > 1 else ()),
     ]
