@@ -28,6 +28,9 @@ MAX_BYTES = 1 << 30
 HELD_BACK = 2**32 - 1
 """Rank of +inf, which holds a request back and must stay what it is."""
 
+FEW_KEYS = 1 << 14
+"""So many are ranked at once, however many of the places for them are empty."""
+
 _HEAD = struct.Struct("<16sI")
 _WHOLE, _REAL, _RANKED = range(3)
 _ASKED = np.dtype([("set", "<u2"), ("arrays", "u1")])
@@ -137,21 +140,37 @@ def _joined(pieces: list[NDArray[Any]], kind: type) -> NDArray[Any]:
     return np.concatenate(pieces) if pieces else np.empty(0, kind)
 
 
-def _ranks(questions: list[NDArray[Any]]) -> NDArray[np.uint32]:
+def _ranks(answers: list[NDArray[Any]]) -> NDArray[np.uint32]:
     """Place of each key among the distinct ones of its question, from 0."""
-    keys = _joined(questions, np.float64).astype(np.float64, copy=False)
-    lengths = np.array([len(question) for question in questions], dtype=np.int64)
+    keys = _joined(answers, np.float64).astype(np.float64, copy=False)
+    lengths = np.array([len(answer) for answer in answers], dtype=np.int64)
     starts = np.cumsum(lengths) - lengths
     ranks = np.zeros(len(keys), np.uint32)
-    for length in np.unique(lengths[lengths > 1]).tolist():
-        rows = starts[lengths == length][:, None] + np.arange(length)
-        order = np.argsort(keys[rows], axis=1)
-        rising = np.take_along_axis(keys[rows], order, axis=1)
+    for questions in _alike(lengths):
+        columns = np.arange(lengths[questions].max())
+        is_key = columns < lengths[questions][:, None]
+        at = (starts[questions][:, None] + columns)[is_key]
+        # Filled up with what comes last, and has no rank of its own.
+        rows = np.full(is_key.shape, np.inf)
+        rows[is_key] = keys[at]
+        order = np.argsort(rows, axis=1)
+        rising = np.take_along_axis(rows, order, axis=1)
         places = np.zeros(rows.shape, np.uint32)
         np.cumsum(rising[:, 1:] != rising[:, :-1], axis=1, out=places[:, 1:])
-        ranks[np.take_along_axis(rows, order, axis=1)] = places
+        placed = np.empty_like(places)
+        np.put_along_axis(placed, order, places, axis=1)
+        ranks[at] = placed[is_key]
     ranks[keys == np.inf] = HELD_BACK
     return ranks
+
+
+def _alike(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Places of questions of several keys, of lengths within 2x where that matters."""
+    several = np.flatnonzero(lengths > 1)
+    if len(several) * lengths.max(initial=0) <= FEW_KEYS:
+        return [several] if len(several) else []
+    bits = np.frexp(lengths[several] - 1)[1]
+    return [several[bits == each] for each in np.unique(bits)]
 
 
 def _digest(plain: bytes) -> str:

@@ -6,6 +6,7 @@ and nearly all system calls by seccomp. What a layer needs is made ready once in
 zygote (``Confinement``), so that a child only puts it in force.
 """
 
+import ctypes
 import fcntl
 import inspect
 import math
@@ -14,13 +15,13 @@ import platform
 import resource
 import signal
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 from evaluators import landlock, seccomp
-from evaluators.kernel import call, prctl
+from evaluators.kernel import Call, prctl, prctl_call, system_call
 
 POLICY_DESCRIPTOR = 3
 """Where a confined process finds its socket; 0, 1 and 2 are /dev/null."""
@@ -48,8 +49,7 @@ _MOST_RESOURCES = (
     (resource.RLIMIT_CORE, 0),
     (resource.RLIMIT_NPROC, 0),
 )
-# In a fresh fork each page touched is a page copied, and Python's wrapper of this
-# function, which makes enumerations, touches fifty.
+# Python's own wrapper of this function makes enumerations, which touch fifty pages.
 _set_handler = inspect.unwrap(signal.signal)
 _BY_DEFAULT = int(signal.SIG_DFL)
 
@@ -90,6 +90,14 @@ class ConfinementError(Exception):
         super().__init__(f"{layer} cannot be put in force: {self.reason}")
 
 
+class Step(NamedTuple):
+    """One call that a layer takes, ready to be made; -1 or an error is a failure."""
+
+    layer: str
+    call: Callable[..., object]
+    arguments: tuple[object, ...]
+
+
 class Confinement:
     """The layers, made ready in the zygote and put in force in each of its children.
 
@@ -104,71 +112,100 @@ class Confinement:
         )
         # What every child begins with, as it inherits it.
         self._space_bytes = _address_space_bytes()
-        self._steps: dict[str, Callable[[_Wanted], None]] = {
-            "session": _lead_a_session,
-            "descriptors": self._close_others,
-            "limits": self._limit_resources,
-            "privileges": _give_up_privileges,
-            "landlock": self._restrict,
-            "seccomp": self._filter_calls,
+        self._makers: dict[str, Callable[[_Wanted], Iterator[Call]]] = {
+            "session": self._session,
+            "descriptors": self._descriptors,
+            "limits": self._limits,
+            "privileges": self._privileges,
+            "landlock": self._landlock,
+            "seccomp": self._seccomp,
         }
 
-    def apply(
-        self, layers: Collection[str], limits: Limits, connection: int, parent: int
-    ) -> None:
-        """Confine the calling process, a fresh fork of ``parent``, for ever.
+    def steps(self, layers: Collection[str], limits: Limits) -> tuple[Step, ...]:
+        """All that a child has to do for these layers, for ``confine``."""
+        wanted = _Wanted(layers, limits)
+        return tuple(
+            Step(layer, *call)
+            for layer in LAYERS
+            if layer in layers
+            for call in self._calls(layer, wanted)
+        )
 
-        Keeps of its descriptors only ``connection``, as ``POLICY_DESCRIPTOR``, where it
-        is even when this raises ``ConfinementError``, naming the first layer that
-        failed.
-        """
-        os.dup2(connection, POLICY_DESCRIPTOR)
-        wanted = _Wanted(layers, limits, parent)
-        for layer in LAYERS:
-            if layer in layers:
-                try:
-                    self._steps[layer](wanted)
-                except (OSError, ValueError) as error:
-                    code = getattr(error, "errno", None)
-                    raise ConfinementError(layer, code or 0) from error
+    def _calls(self, layer: str, wanted: "_Wanted") -> list[Call]:
+        try:
+            return list(self._makers[layer](wanted))
+        except OSError as error:
+            return [(_fail, (error,))]
 
-    def _close_others(self, wanted: "_Wanted") -> None:
+    def _session(self, _: "_Wanted") -> "Iterator[Call]":
+        """Lead one, so that the whole group can be killed, and outlive nobody."""
+        yield os.setsid, ()
+        yield _set_handler, (int(signal.SIGTERM), _BY_DEFAULT)
+        yield prctl_call(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def _descriptors(self, wanted: "_Wanted") -> "Iterator[Call]":
         for descriptor in (0, 1, 2):
-            os.dup2(self._null, descriptor)
+            yield os.dup2, (self._null, descriptor)
         first = POLICY_DESCRIPTOR + 1
         if "landlock" in wanted.layers and isinstance(self._ruleset, int):
-            self._ruleset = os.dup2(self._ruleset, first)
+            yield os.dup2, (self._ruleset, first)
             first += 1
-        os.closerange(first, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        yield os.closerange, (first, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
-    def _limit_resources(self, wanted: "_Wanted") -> None:
+    def _limits(self, wanted: "_Wanted") -> "Iterator[Call]":
         # The kernel counts whole seconds, so the engine's side, which counts exactly,
         # is to notice first.
         cpu_s = math.ceil(wanted.limits.cpu_s) + 1
         memory = self._space_bytes + wanted.limits.memory_bytes
-        _limit(resource.RLIMIT_AS, memory, memory)
-        _limit(resource.RLIMIT_CPU, cpu_s, cpu_s + 1)
+        yield _limiting(resource.RLIMIT_AS, memory, memory)
+        yield _limiting(resource.RLIMIT_CPU, cpu_s, cpu_s + 1)
         for what, most in _MOST_RESOURCES:
-            _limit(what, most, most)
+            yield _limiting(what, most, most)
 
-    def _restrict(self, _: "_Wanted") -> None:
+    def _privileges(self, _: "_Wanted") -> "Iterator[Call]":
+        """Gain none by running a program, and keep none of root's."""
+        yield prctl_call(_PR_SET_NO_NEW_PRIVS, 1)
+        yield system_call("capset", *_NO_CAPABILITIES)
+
+    def _landlock(self, wanted: "_Wanted") -> "Iterator[Call]":
         if isinstance(self._ruleset, OSError):
             raise self._ruleset
-        landlock.restrict(self._ruleset)
-        os.close(self._ruleset)
+        is_moved = "descriptors" in wanted.layers
+        ruleset = POLICY_DESCRIPTOR + 1 if is_moved else self._ruleset
+        yield landlock.restriction(ruleset)
+        yield os.close, (ruleset,)
 
-    def _filter_calls(self, _: "_Wanted") -> None:
+    def _seccomp(self, _: "_Wanted") -> "Iterator[Call]":
         if isinstance(self._program, OSError):
             raise self._program
-        seccomp.filter_calls(self._program)
+        yield seccomp.filtering(self._program)
 
 
 class _Wanted(NamedTuple):
-    """What a process is to be confined by, and whose child it is."""
+    """What a process is to be confined by."""
 
     layers: Collection[str]
     limits: Limits
-    parent: int
+
+
+def confine(steps: Sequence[Step], connection: int, parent: int) -> None:
+    """Confine the calling process, a fresh fork of ``parent``, for ever.
+
+    Keeps of its descriptors only ``connection``, as ``POLICY_DESCRIPTOR``, where it
+    is even when this raises ``ConfinementError``, naming the first layer that
+    failed. All is made ready before the fork: in a fresh one each page touched is a
+    page copied, and to look things up touches two hundred.
+    """
+    os.dup2(connection, POLICY_DESCRIPTOR)
+    for layer, call, arguments in steps:
+        try:
+            if call(*arguments) == -1:
+                raise ConfinementError(layer, ctypes.get_errno())
+        except (OSError, ValueError) as error:
+            raise ConfinementError(layer, getattr(error, "errno", None) or 0) from error
+    # Whose parent ended before the kernel was told to end it with that.
+    if os.getppid() != parent and any(step.layer == "session" for step in steps):
+        os._exit(1)
 
 
 def die_with(parent: int, how: signal.Signals) -> None:
@@ -197,24 +234,15 @@ def _high(descriptor: int) -> int:
     return moved
 
 
-def _lead_a_session(wanted: _Wanted) -> None:
-    """Lead a session, so that the whole group can be killed, and outlive nobody."""
-    os.setsid()
-    _set_handler(signal.SIGTERM, _BY_DEFAULT)
-    die_with(wanted.parent, signal.SIGKILL)
-
-
-def _give_up_privileges(_: _Wanted) -> None:
-    """Gain none by running a program, and keep none of root's."""
-    prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    call("capset", *_NO_CAPABILITIES)
-
-
-def _limit(what: int, soft: int, hard: int) -> None:
+def _limiting(what: int, soft: int, hard: int) -> Call:
     ceiling = resource.getrlimit(what)[1]
     if ceiling != resource.RLIM_INFINITY:
         soft, hard = min(soft, ceiling), min(hard, ceiling)
-    resource.setrlimit(what, (soft, hard))
+    return resource.setrlimit, (what, (soft, hard))
+
+
+def _fail(error: OSError) -> NoReturn:
+    raise error
 
 
 def _address_space_bytes() -> int:

@@ -4,6 +4,8 @@ import ctypes
 import functools
 import os
 import platform
+from collections.abc import Callable
+from typing import Any
 
 NUMBERS: dict[str, dict[str, int]] = {
     "x86_64": {"seccomp": 317, "capset": 126, "unshare": 272, "process_vm_readv": 310},
@@ -17,6 +19,9 @@ COMMON = {
     "landlock_restrict_self": 446,
 }
 """Numbers since Linux 5.2 are the same on all machines."""
+
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function and its arguments."""
 
 _HERE = COMMON | NUMBERS.get(platform.machine(), {})
 
@@ -32,18 +37,29 @@ def call(name: str, *arguments: object) -> int:
 
     Each argument is passed as a C long, or as the pointer that it is.
     """
+    function, given = system_call(name, *arguments)
+    return checked(name, function(*given))
+
+
+def system_call(name: str, *arguments: object) -> Call:
+    """The same, ready to be made: -1 is an error, see ``ctypes.get_errno``."""
     number = _HERE.get(name)
     if number is None:
         raise OSError(38, f"{name}: no number known on {platform.machine()}")
-    given = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
-    return checked(name, libc().syscall(ctypes.c_long(number), *given))
+    longs = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    return libc().syscall, (ctypes.c_long(number), *longs)
 
 
 def prctl(option: int, *arguments: int) -> int:
     """Set or ask something of this process; raises ``OSError`` that names it."""
+    function, given = prctl_call(option, *arguments)
+    return checked(f"prctl({option}, ...)", function(*given))
+
+
+def prctl_call(option: int, *arguments: int) -> Call:
+    """The same, ready to be made: -1 is an error, see ``ctypes.get_errno``."""
     padded = (*arguments, 0, 0, 0, 0)[:4]
-    given = [ctypes.c_ulong(a) for a in padded]
-    return checked(f"prctl({option}, {padded[0]})", libc().prctl(option, *given))
+    return libc().prctl, (option, *map(ctypes.c_ulong, padded))
 
 
 def checked(name: str, result: int) -> int:

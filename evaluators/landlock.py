@@ -8,7 +8,7 @@ import ctypes
 import errno
 from typing import NamedTuple
 
-from evaluators.kernel import call
+from evaluators.kernel import Call, call, system_call
 
 FILES_FIRST = (1 << 13) - 1
 """Open, list, run, make and remove: what the first Landlock, of Linux 5.13, knows."""
@@ -52,12 +52,12 @@ def ruleset() -> int:
     return _created(last)
 
 
-def restrict(descriptor: int) -> None:
-    """Put a ruleset in force for this thread and all that comes of it, for ever.
+def restriction(descriptor: int) -> Call:
+    """The call that puts a ruleset in force for a thread and all that comes of it.
 
-    The process must have given up new privileges before.
+    It is for ever. The process must have given up new privileges before.
     """
-    call("landlock_restrict_self", descriptor, 0)
+    return system_call("landlock_restrict_self", descriptor, 0)
 
 
 def _created(handled: Handled) -> int:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from evaluators.evaluation import Outcome, PolicyError
 from evaluators.manners import Manner
-from evaluators.scenario import Scenario
 from evaluators.views import Column
 
-if TYPE_CHECKING:  # a policy's process has no simulator
+if TYPE_CHECKING:  # a policy's process has neither traces nor simulator
+    from evaluators.scenario import Scenario
     from evaluators.sim.run import Run
 
 Returns = Literal[
@@ -79,7 +79,7 @@ class Standard:
 class Exam(NamedTuple):
     """A scenario with what its outcome is held against."""
 
-    scenario: Scenario
+    scenario: "Scenario"
     standard: Standard
 
 
@@ -99,16 +99,16 @@ class Problem(Protocol):
     views: Mapping[str, tuple[Column, ...]]
     headline: tuple[str, ...]
 
-    def standard(self, scenario: Scenario) -> Standard:
+    def standard(self, scenario: "Scenario") -> Standard:
         """Bound and reference tails of a scenario, without any policy."""
         ...
 
-    def serve(self, policy: object, scenario: Scenario) -> "Run":
+    def serve(self, policy: object, scenario: "Scenario") -> "Run":
         """Serve the scenario under the policy; ``PolicyError`` for its fault."""
         ...
 
     def evaluate(
-        self, policy: object, scenario: Scenario, standard: Standard
+        self, policy: object, scenario: "Scenario", standard: Standard
     ) -> Outcome:
         """Serve the scenario under the policy and score what happened."""
         ...

@@ -11,6 +11,7 @@ import numpy as np
 
 from evaluators import frames
 from evaluators.child import Child, answer_all, start_of
+from evaluators.manners import Manner
 from evaluators.mirror import Teller
 from evaluators.problem import Hook
 from evaluators.views import (
@@ -23,13 +24,22 @@ from evaluators.views import (
     Waiting,
 )
 
-TIMES = 40
-"""Questions; Python has adapted its code after about sixteen calls."""
+TIMES = 24
+"""Policies; Python has adapted its code after about sixteen calls."""
+
+QUESTIONS = 4
+"""To each of them."""
 
 _ROWS = 3
 _ARGUMENTS = ("waiting", "engine")
 _RANK = Hook("rank", _ARGUMENTS, "keys", "a key for each row", "here")
+_MANNERS = (
+    Manner("speed", "slow", ("slow", "fast"), has_number=True, expected="a speed"),
+    Manner("is_shy", default=False),
+)
 _POLICY = '''"""Shortest first, aged."""
+
+import numpy as np
 
 
 class Rehearsal:
@@ -45,27 +55,27 @@ class Rehearsal:
 
 
 def rehearse() -> None:
-    """Answer ``TIMES`` questions in this process, as a policy's process does."""
+    """Be as many policies in this process, as a policy's process is one."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         channel = frames.Channel(ours, frames.MAX_QUESTION_BYTES)
-        for _ in range(2):
+        for _ in range(TIMES):
             _converse(channel, theirs)
 
 
 def _converse(channel: frames.Channel, theirs: socket.socket) -> None:
-    channel.send(0, frames.START, start_of(_POLICY, (_RANK,), ()))
+    channel.send(0, frames.START, start_of(_POLICY, (_RANK,), _MANNERS))
     teller, table = Teller(), Table(_ROWS)
     facts = EngineFacts(np.ones(len(ENGINE_CONSTANTS)), np.ones((3, 1)))
     tenants = np.zeros((len(TENANT_COLUMNS), 1), dtype=np.int64)
     table.changed += range(_ROWS)
-    for time in range(TIMES):
+    for time in range(QUESTIONS):
         table.changed.append(time % _ROWS)
         engine = Engine(facts, [float(time)] * len(ENGINE_SCALARS), tenants)
         waiting = Waiting(table, np.arange(_ROWS))
         told = teller.told(_ARGUMENTS, (waiting, engine))
         channel.send(time + 1, frames.FIRST_HOOK + 1, told)
     others = frames.Channel(theirs, frames.MAX_QUESTION_BYTES)
-    answer_all(Child(), others, TIMES + 1)
-    for _ in range(TIMES + 1):
+    answer_all(Child(), others, QUESTIONS + 1)
+    for _ in range(QUESTIONS + 1):
         assert channel.receive().kind == frames.ANSWER, "a rehearsal has no errors"

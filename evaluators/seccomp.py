@@ -13,7 +13,7 @@ import errno
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from evaluators.kernel import call
+from evaluators.kernel import Call, system_call
 
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -177,13 +177,13 @@ def assembled(lines: list[Line | str]) -> Program:
     return Program(len(code), array)
 
 
-def filter_calls(program: Program) -> None:
-    """Have this process, of one thread, make only calls that a program lets pass.
+def filtering(program: Program) -> Call:
+    """What has a process, of one thread, make only calls that a program lets pass.
 
     The process must have given up new privileges before.
     """
     set_mode_filter = 1
-    call("seccomp", set_mode_filter, 0, ctypes.byref(program))
+    return system_call("seccomp", set_mode_filter, 0, ctypes.byref(program))
 
 
 def _policy_lines(machine: Machine, kept: int) -> list[Line | str]:
@@ -222,7 +222,7 @@ class Run(NamedTuple):
 
 
 def _runs(numbers: Mapping[str, int]) -> list[Run]:
-    """All numbers there are, in runs; those of x86-64's second table are in the last."""
+    """All numbers, in runs; those of x86-64's second table are in the last."""
     labels = {
         numbers[name]: label
         for label, table in _LABELS.items()

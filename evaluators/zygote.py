@@ -6,6 +6,7 @@ request after another on its control socket: fork a confined process, or end one
 everything it left behind. It has one thread, and dies with the process that made it.
 """
 
+import functools
 import gc
 import importlib
 import os
@@ -29,7 +30,9 @@ from evaluators.confine import (
     Confinement,
     ConfinementError,
     Limits,
+    Step,
     adopt_orphans,
+    confine,
     die_with,
 )
 from evaluators.descendants import children, has_ended, send, sweep
@@ -44,6 +47,7 @@ bit for each of ``LAYERS`` that is to confine it, and the probe that it is to ma
 ``SERVE`` for none."""
 REPLY = struct.Struct("<qqqdq")
 """Process, wait status, processes left behind, their CPU seconds, peak memory bytes."""
+_CONFINED = REPORT.pack(-1, 0)
 MAX_SPACE_BYTES = 1 << 30
 PREPARED = (
     *IMPORTS,
@@ -79,7 +83,7 @@ class Zygote:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._live: set[int] = set()
-        self._confinement = Confinement()
+        self._steps = functools.lru_cache(maxsize=8)(Confinement().steps)
         self._child = child.Child()
 
     def serve(self) -> None:
@@ -113,35 +117,29 @@ class Zygote:
             )
             if operation == FORK:
                 limits = Limits(cpu_s, wall_s, memory_bytes)
-                layers = [name for i, name in enumerate(LAYERS) if bits >> i & 1]
-                reply = self._fork(limits, layers, descriptors[0], probe)
+                layers = tuple(n for i, n in enumerate(LAYERS) if bits >> i & 1)
+                steps = self._steps(layers, limits)
+                reply = self._fork(steps, descriptors[0], probe)
             else:
                 reply = self._reap(process, wall_s)
             self._control.send(reply)
 
-    def _fork(
-        self, limits: Limits, layers: Sequence[str], connection: int, probe: int
-    ) -> bytes:
+    def _fork(self, steps: Sequence[Step], connection: int, probe: int) -> bytes:
         parent = os.getpid()
         process = os.fork()
         if process == 0:
-            self._become(limits, layers, connection, parent, probe)
+            self._become(steps, connection, parent, probe)
         os.close(connection)
         self._live.add(process)
         return REPLY.pack(process, 0, 0, 0.0, 0)
 
     def _become(
-        self,
-        limits: Limits,
-        layers: Sequence[str],
-        connection: int,
-        parent: int,
-        probe: int,
+        self, steps: Sequence[Step], connection: int, parent: int, probe: int
     ) -> NoReturn:
         """Be a policy's process, or make a probe, to the end, whatever happens."""
         status = 1
         try:
-            self._confine(limits, layers, connection, parent)
+            _confine(steps, connection, parent)
             if probe == SERVE:
                 child.serve(self._child)
                 status = 0
@@ -151,18 +149,6 @@ class Zygote:
             status = error.code if isinstance(error.code, int) else 1
         finally:
             os._exit(status & 0xFF)
-
-    def _confine(
-        self, limits: Limits, layers: Sequence[str], connection: int, parent: int
-    ) -> None:
-        """Confine this process and say so, or end it and say which layer failed."""
-        try:
-            self._confinement.apply(layers, limits, connection, parent)
-        except ConfinementError as error:
-            report = REPORT.pack(LAYERS.index(error.layer), error.code)
-            os.write(POLICY_DESCRIPTOR, report)
-            os._exit(1)
-        os.write(POLICY_DESCRIPTOR, REPORT.pack(-1, 0))
 
     def _reap(self, process: int, grace_s: float) -> bytes:
         """Kill a process with its group, wait for it, then for what it left behind."""
@@ -179,6 +165,17 @@ class Zygote:
         orphans = sweep(self._live)
         cpu_s = usage.ru_utime + usage.ru_stime
         return REPLY.pack(process, status, orphans, cpu_s, usage.ru_maxrss * 1024)
+
+
+def _confine(steps: Sequence[Step], connection: int, parent: int) -> None:
+    """Confine this process and say so, or end it and say which layer failed."""
+    try:
+        confine(steps, connection, parent)
+    except ConfinementError as error:
+        report = REPORT.pack(LAYERS.index(error.layer), error.code)
+        os.write(POLICY_DESCRIPTOR, report)
+        os._exit(1)
+    os.write(POLICY_DESCRIPTOR, _CONFINED)
 
 
 def _end(signal_number: int, frame: object) -> NoReturn:

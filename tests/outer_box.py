@@ -90,7 +90,8 @@ def fake(*fakes):
     """Have the kernel fake some calls of this process and all that comes of it."""
     if os.getuid():
         kernel.prctl(38, 1)
-    seccomp.filter_calls(seccomp.assembled(filter_of(fakes)))
+    function, given = seccomp.filtering(seccomp.assembled(filter_of(fakes)))
+    kernel.checked("seccomp", function(*given))
 
 
 def become_nobody():

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from evaluators.once import once_a_scenario
 from evaluators.opaque import opaque_ids, renamed
 from evaluators.scenario import Scenario
 from evaluators.views import Ints
@@ -22,17 +23,16 @@ class Identities:
     __slots__ = ("_contents", "_first", "_ids", "_n", "_root", "known", "places")
 
     def __init__(self, scenario: Scenario) -> None:
-        trace, key = scenario.trace, scenario.id_key
-        n, first = len(trace), _first_blocks(trace)
-        self._ids = opaque_ids(n, key)
+        n, sessions = len(scenario.trace), scenario.trace.sessions
         self.places: list[int] | None = None
-        self.known: Ints = np.full((3, n), -1, dtype=np.int64)
-        if trace.sessions is None:
-            self.known[0], self.known[2] = self._ids, renamed(first, key)
+        if sessions is None:
+            self.known: Ints = _all_known(scenario)
             return
+        self._ids = opaque_ids(n, scenario.id_key)
+        self.known = np.full((3, n), -1, dtype=np.int64)
         self.places = [-1] * n
-        self._root = _roots(trace.sessions.after.tolist())
-        self._first: list[int] = first.tolist()
+        self._root = _roots(sessions.after.tolist())
+        self._first: list[int] = _first_blocks(scenario.trace).tolist()
         self._contents: dict[int, int] = {}
         self._n = 0
 
@@ -53,6 +53,16 @@ class Identities:
         if content >= 0:
             number = self._contents.setdefault(content, len(self._contents))
             self.known[2, row] = ids[number]
+
+
+@once_a_scenario
+def _all_known(scenario: Scenario) -> Ints:
+    """What is known of requests that arrive in order, whatever a policy does."""
+    n, key = len(scenario.trace), scenario.id_key
+    known = np.full((3, n), -1, dtype=np.int64)
+    known[0], known[2] = opaque_ids(n, key), renamed(_first_blocks(scenario.trace), key)
+    known.setflags(write=False)
+    return known
 
 
 def _roots(after: list[int]) -> list[int]:
