@@ -138,7 +138,7 @@ def _answer(frame: NDArray[Any] | frames.Frame, nonce: int) -> Parts:
 
 
 def _nonces() -> Iterator[int]:
-    batch = struct.Struct("<256Q")
+    batch = struct.Struct("<64Q")
     return itertools.chain.from_iterable(
         batch.unpack(os.urandom(batch.size)) for _ in itertools.repeat(None)
     )

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators import frames
-from evaluators.confine import POLICY_DESCRIPTOR
 from evaluators.evaluation import FailureKind, PolicyError
 from evaluators.load import described, hooks_of, load_policy, offered
 from evaluators.manners import Manner, told
@@ -44,14 +43,18 @@ _FLOATS, _INTS = np.dtype(np.float64), np.dtype(np.int64)
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
 
-def serve(child: "Child") -> None:
-    """Answer on ``POLICY_DESCRIPTOR`` until the engine's side closes it."""
+def channel_on(descriptor: int) -> frames.Channel:
+    """What a policy's process answers on; the socket there may be another by then.
+
+    To close the descriptor is to be killed, so it had better be kept.
+    """
+    connected = socket.SocketType(_FAMILY, _TYPE, 0, descriptor)
+    return frames.Channel(connected, frames.MAX_QUESTION_BYTES)
+
+
+def serve(child: "Child", channel: frames.Channel) -> None:
+    """Answer until the engine's side closes the channel."""
     sys.stdout = sys.stderr = child.output
-    # Told all this, it need not ask the kernel; and it is no Python class.
-    connected = socket.SocketType(_FAMILY, _TYPE, 0, POLICY_DESCRIPTOR)
-    # Kept for as long as the process lives: to close it is to be killed.
-    child.connected = connected
-    channel = frames.Channel(connected, frames.MAX_QUESTION_BYTES)
     try:
         answer_all(child, channel)
     except frames.ClosedError:
@@ -95,7 +98,7 @@ def _failure(kind: FailureKind, message: str) -> bytes:
 
 def start_of(source: str, hooks: Sequence[Hook], manners: Sequence[Manner]) -> bytes:
     """Payload of the frame that a conversation starts with."""
-    plain = [(h.name, h.arguments, h.returns, h.meaning, h.asked) for h in hooks]
+    plain = [(h.name, h.arguments, h.returns, "", "") for h in hooks]
     return marshal.dumps((source, plain, [tuple(manner) for manner in manners]))
 
 
@@ -116,7 +119,6 @@ class Child:
     def __init__(self) -> None:
         self.asked = ""
         self.output = Output()
-        self.connected: socket.SocketType | None = None
         # Made while there is memory, for when there is none.
         self.starved = _failure("memory_limit", "asked for more memory than its limit")
         self._hooks: list[Hook] = []

@@ -8,7 +8,6 @@ zygote (``Confinement``), so that a child only puts it in force.
 
 import ctypes
 import fcntl
-import inspect
 import math
 import os
 import platform
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
 
 from evaluators import landlock, seccomp
-from evaluators.kernel import Call, prctl, prctl_call, system_call
+from evaluators.kernel import Call, libc, prctl, prctl_call, system_call
 
 POLICY_DESCRIPTOR = 3
 """Where a confined process finds its socket; 0, 1 and 2 are /dev/null."""
@@ -49,9 +48,7 @@ _MOST_RESOURCES = (
     (resource.RLIMIT_CORE, 0),
     (resource.RLIMIT_NPROC, 0),
 )
-# Python's own wrapper of this function makes enumerations, which touch fifty pages.
-_set_handler = inspect.unwrap(signal.signal)
-_BY_DEFAULT = int(signal.SIG_DFL)
+_BY_DEFAULT = ctypes.c_void_p(int(signal.SIG_DFL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +102,8 @@ class Confinement:
     """
 
     def __init__(self) -> None:
-        self._null = _high(os.open(os.devnull, os.O_RDWR))
-        self._ruleset = _ready(lambda: _high(landlock.ruleset()))
+        self._null = high(os.open(os.devnull, os.O_RDWR))
+        self._ruleset = _ready(lambda: high(landlock.ruleset()))
         self._program = _ready(
             lambda: seccomp.policy_program(platform.machine(), POLICY_DESCRIPTOR)
         )
@@ -140,7 +137,8 @@ class Confinement:
     def _session(self, _: "_Wanted") -> "Iterator[Call]":
         """Lead one, so that the whole group can be killed, and outlive nobody."""
         yield os.setsid, ()
-        yield _set_handler, (int(signal.SIGTERM), _BY_DEFAULT)
+        # Python's own way makes enumerations, which touch eighty pages.
+        yield libc().signal, (int(signal.SIGTERM), _BY_DEFAULT)
         yield prctl_call(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def _descriptors(self, wanted: "_Wanted") -> "Iterator[Call]":
@@ -220,18 +218,18 @@ def adopt_orphans() -> None:
     prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def high(descriptor: int) -> int:
+    """The same file under a number that no descriptor of a policy has."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+    os.close(descriptor)
+    return moved
+
+
 def _ready(make: Callable[[], Made]) -> Made | OSError:
     try:
         return make()
     except OSError as error:
         return error
-
-
-def _high(descriptor: int) -> int:
-    """The same file under a number that no descriptor of a policy has."""
-    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
-    os.close(descriptor)
-    return moved
 
 
 def _limiting(what: int, soft: int, hard: int) -> Call:

@@ -5,12 +5,14 @@ A child that inherits all of this has fewer pages of memory to make its own, whi
 most of what it costs to start one. The policy here is ours, and nothing of it remains.
 """
 
+import os
 import socket
 
 import numpy as np
 
 from evaluators import frames
 from evaluators.child import Child, answer_all, start_of
+from evaluators.confine import POLICY_DESCRIPTOR, Step, confine
 from evaluators.manners import Manner
 from evaluators.mirror import Teller
 from evaluators.problem import Hook
@@ -30,6 +32,7 @@ TIMES = 24
 QUESTIONS = 4
 """To each of them."""
 
+_STEPS = (Step("session", os.getpid, ()),) * 3
 _ROWS = 3
 _ARGUMENTS = ("waiting", "engine")
 _RANK = Hook("rank", _ARGUMENTS, "keys", "a key for each row", "here")
@@ -56,6 +59,8 @@ class Rehearsal:
 
 def rehearse() -> None:
     """Be as many policies in this process, as a policy's process is one."""
+    for _ in range(TIMES):
+        confine(_STEPS, POLICY_DESCRIPTOR, os.getppid())
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         channel = frames.Channel(ours, frames.MAX_QUESTION_BYTES)

@@ -34,6 +34,7 @@ from evaluators.confine import (
     adopt_orphans,
     confine,
     die_with,
+    high,
 )
 from evaluators.descendants import children, has_ended, send, sweep
 from evaluators.load import IMPORTS
@@ -85,6 +86,7 @@ class Zygote:
         self._live: set[int] = set()
         self._steps = functools.lru_cache(maxsize=8)(Confinement().steps)
         self._child = child.Child()
+        self._channel = child.channel_on(POLICY_DESCRIPTOR)
 
     def serve(self) -> None:
         """Serve until the other side closes the socket or SIGTERM; end all children.
@@ -141,7 +143,7 @@ class Zygote:
         try:
             _confine(steps, connection, parent)
             if probe == SERVE:
-                child.serve(self._child)
+                child.serve(self._child, self._channel)
                 status = 0
             else:
                 status = probes.made(probes.ALL[probe])
@@ -228,8 +230,11 @@ def main() -> None:
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise SystemExit(f"{threads} threads after importing numpy; expected 1")
+    control = high(int(sys.argv[2]))
+    # A socket of nobody's, under the number that a policy's will have.
+    os.dup2(socket.socket(socket.AF_UNIX).detach(), POLICY_DESCRIPTOR)
     rehearsal.rehearse()
-    zygote = Zygote(socket.socket(fileno=int(sys.argv[2])))
+    zygote = Zygote(socket.socket(fileno=control))
     gc.collect()
     gc.freeze()
     zygote.serve()

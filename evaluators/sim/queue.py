@@ -100,7 +100,7 @@ class Ranked:
         """Take over the keys of ``rows()``: the lowest is next, inf is held back."""
         order = keys.argsort(kind="stable")[::-1]
         self._order = np.array(self.members)[order].tolist()
-        self._held = int((keys == INFINITY).sum())
+        self._held = int(np.count_nonzero(keys == INFINITY))
 
     def unrank(self) -> None:
         """Forget the ranks: a single request needs none."""
