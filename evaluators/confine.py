@@ -16,11 +16,10 @@ import signal
 import struct
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
 
 from evaluators import landlock, seccomp
-from evaluators.kernel import Call, libc, prctl, prctl_call, system_call
+from evaluators.kernel import Call, libc, prctl, prctl_call, system_call, told
 
 POLICY_DESCRIPTOR = 3
 """Where a confined process finds its socket; 0, 1 and 2 are /dev/null."""
@@ -244,5 +243,5 @@ def _fail(error: OSError) -> NoReturn:
 
 
 def _address_space_bytes() -> int:
-    pages = Path("/proc/self/statm").read_text().split()[0]
+    pages = told("/proc/self/statm").split()[0]
     return int(pages) * resource.getpagesize()

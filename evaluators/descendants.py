@@ -4,7 +4,8 @@ import os
 import signal
 import time
 from collections.abc import Collection
-from pathlib import Path
+
+from evaluators.kernel import told
 
 SWEEP_S = 2.0
 """How long new descendants may go on to appear."""
@@ -83,7 +84,7 @@ def _parents() -> dict[int, int]:
     parents = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
-            stat = Path(f"/proc/{name}/stat").read_text(errors="replace")
+            stat = told(f"/proc/{name}/stat")
         except (FileNotFoundError, ProcessLookupError):
             continue
         parents[int(name)] = int(stat.rpartition(")")[2].split()[1])

@@ -1,4 +1,4 @@
-"""System calls that Python has no function for, by name."""
+"""What the kernel tells, and system calls that Python has no function for, by name."""
 
 import ctypes
 import functools
@@ -24,6 +24,13 @@ Call = tuple[Callable[..., Any], tuple[Any, ...]]
 """A function and its arguments."""
 
 _HERE = COMMON | NUMBERS.get(platform.machine(), {})
+
+
+def told(path: str) -> str:
+    """What a file of /proc says."""
+    # pathlib would be two hundred pages for every policy's process to copy and free.
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
 
 
 @functools.cache

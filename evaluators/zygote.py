@@ -17,7 +17,6 @@ import struct
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -37,6 +36,7 @@ from evaluators.confine import (
     high,
 )
 from evaluators.descendants import children, has_ended, send, sweep
+from evaluators.kernel import told
 from evaluators.load import IMPORTS
 
 FORK, REAP = 0, 1
@@ -187,7 +187,7 @@ def _end(signal_number: int, frame: object) -> NoReturn:
 
 def address_of_numpy() -> int:
     """Where this process holds the code of numpy's core; 0 if it holds none."""
-    maps = Path("/proc/self/maps").read_text().splitlines()
+    maps = told("/proc/self/maps").splitlines()
     core = (line for line in maps if "/_multiarray_umath." in line)
     return int(next(core, "0-").split("-")[0], 16)
 
