@@ -155,4 +155,8 @@ def _shown(value: object) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    # Where Ctrl-C came within an exec of some text, as dataclasses are made by, Python
+    # ends by the signal although it was caught; unless another text ran after it.
+    exec("")
+    sys.exit(code)

@@ -14,11 +14,11 @@ from evaluators.workloads.catalogue import CATALOGUE
 ROOT = Path(__file__).parents[1]
 
 
-def adrs(*words, cwd):
+def adrs(*words, cwd, before=""):
     return subprocess.run(
         [sys.executable, "-m", "adrs.main", *words],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{before}{ROOT}"},
         capture_output=True,
         text=True,
     )
@@ -206,3 +206,10 @@ def test_score_prints_the_typed_failure_of_a_policy(tmp_path):
     assert done.returncode == 1
     assert "exception: admit_key: line 3: ZeroDivisionError" in done.stdout
     assert "\ntrain exams: scheduling, synthetic on h100_llama31_8b, 1 " in done.stdout
+
+
+def test_ctrl_c_in_the_midst_of_making_a_class_ends_with_130(tmp_path):
+    # Modules are loaded all the time, and many make classes out of text.
+    (tmp_path / "hydra.py").write_text("exec('raise KeyboardInterrupt')\n")
+    done = adrs("evolve", cwd=tmp_path, before=f"{tmp_path}:")
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
