@@ -21,7 +21,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from evaluators import child, probes, rehearsal
+from evaluators import child, frames, probes, rehearsal
 from evaluators.confine import (
     LAYERS,
     POLICY_DESCRIPTOR,
@@ -79,14 +79,17 @@ import, and what Python and numpy load on first use."""
 
 
 class Zygote:
-    """Forks policy processes and ends them, as the control socket says."""
+    """Forks policy processes and ends them, as the control socket says.
 
-    def __init__(self, control: socket.socket) -> None:
+    ``answering`` is what each of them answers on, by the number of its socket.
+    """
+
+    def __init__(self, control: socket.socket, answering: frames.Channel) -> None:
         self._control = control
+        self._answering = answering
         self._live: set[int] = set()
         self._steps = functools.lru_cache(maxsize=8)(Confinement().steps)
         self._child = child.Child()
-        self._channel = child.channel_on(POLICY_DESCRIPTOR)
 
     def serve(self) -> None:
         """Serve until the other side closes the socket or SIGTERM; end all children.
@@ -143,7 +146,7 @@ class Zygote:
         try:
             _confine(steps, connection, parent)
             if probe == SERVE:
-                child.serve(self._child, self._channel)
+                child.serve(self._child, self._answering)
                 status = 0
             else:
                 status = probes.made(probes.ALL[probe])
@@ -234,7 +237,8 @@ def main() -> None:
     # A socket of nobody's, under the number that a policy's will have.
     os.dup2(socket.socket(socket.AF_UNIX).detach(), POLICY_DESCRIPTOR)
     rehearsal.rehearse()
-    zygote = Zygote(socket.socket(fileno=control))
+    answering = child.channel_on(POLICY_DESCRIPTOR)
+    zygote = Zygote(socket.socket(fileno=control), answering)
     gc.collect()
     gc.freeze()
     zygote.serve()

@@ -12,6 +12,7 @@ import pytest
 from adrs.zygote import Zygote
 from evaluators import descendants, zygote
 from evaluators.confine import Limits, adopt_orphans
+from evaluators.frames import Channel
 from tests.acceptance.test_kills import adopting, alive
 from tests.test_sandbox import below, wait_until
 
@@ -45,7 +46,7 @@ def zygote_with(is_known, is_told):
         adopt_orphans()
         child = spare_child()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        one = zygote.Zygote(theirs)
+        one = zygote.Zygote(theirs, Channel(theirs, 0))
         if is_known:
             one._live.add(child)
         ours.close()
@@ -89,7 +90,7 @@ def killed_at(look):
             return parents()
 
         descendants._parents = looked
-        zygote.Zygote(theirs).serve()
+        zygote.Zygote(theirs, Channel(theirs, 0)).serve()
     finally:
         os._exit(0)
 
