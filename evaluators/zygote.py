@@ -88,7 +88,8 @@ class Zygote:
         self._control = control
         self._answering = answering
         self._live: set[int] = set()
-        self._steps = functools.lru_cache(maxsize=8)(Confinement().steps)
+        self._confinement = Confinement()
+        self._steps = functools.lru_cache(maxsize=8)(self._made_steps)
         self._child = child.Child()
 
     def serve(self) -> None:
@@ -121,13 +122,17 @@ class Zygote:
                 REQUEST.unpack(request)
             )
             if operation == FORK:
-                limits = Limits(cpu_s, wall_s, memory_bytes)
-                layers = tuple(n for i, n in enumerate(LAYERS) if bits >> i & 1)
-                steps = self._steps(layers, limits)
+                steps = self._steps(cpu_s, wall_s, memory_bytes, bits)
                 reply = self._fork(steps, descriptors[0], probe)
             else:
                 reply = self._reap(process, wall_s)
             self._control.send(reply)
+
+    def _made_steps(
+        self, cpu_s: float, wall_s: float, memory_bytes: int, bits: int
+    ) -> tuple[Step, ...]:
+        layers = [name for i, name in enumerate(LAYERS) if bits >> i & 1]
+        return self._confinement.steps(layers, Limits(cpu_s, wall_s, memory_bytes))
 
     def _fork(self, steps: Sequence[Step], connection: int, probe: int) -> bytes:
         parent = os.getpid()
