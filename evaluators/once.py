@@ -1,5 +1,6 @@
 """What is found once of each scenario, and kept as long as the scenario is."""
 
+import functools
 from collections.abc import Callable
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -16,12 +17,11 @@ def once_a_scenario(find: Callable[[Scenario], Found]) -> Callable[[Scenario], F
     """
     kept: WeakKeyDictionary[Scenario, Found] = WeakKeyDictionary()
 
+    @functools.wraps(find)
     def kept_or_found(scenario: Scenario) -> Found:
         found = kept.get(scenario)
         if found is None:
             found = kept[scenario] = find(scenario)
         return found
 
-    kept_or_found.__doc__ = find.__doc__
-    kept_or_found.__name__ = find.__name__
     return kept_or_found
