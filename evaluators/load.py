@@ -136,7 +136,9 @@ def _import(
     fromlist: Sequence[str] | None = (),
     level: int = 0,
 ) -> ModuleType:
-    _check_import("." * level + name)
+    # Python itself asks with a list, and for warnings with whatever builtins it finds.
+    if not isinstance(fromlist, list):
+        _check_import("." * level + name)
     return __import__(name, globals, locals, fromlist or (), level)
 
 

@@ -72,3 +72,13 @@ def test_what_a_policy_does_to_its_builtins_reaches_no_other():
     spoilt = "__builtins__['len'] = None\n" + POLICY
     load.load_policy(spoilt, HOOKS)
     load.load_policy("assert len('a') == 1\n" + POLICY, HOOKS)
+
+
+def test_python_itself_may_ask_for_warnings_and_a_policy_may_not():
+    # Of C code that warns, Python 3.13 has __import__ as the policy knows it load them.
+    warns = "import numpy as np\nnp.ones(1) / np.zeros(1)\n" + POLICY
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        load.load_policy(warns, HOOKS)
+    load.load_policy("__import__('warnings', {}, {}, [], 0)\n" + POLICY, HOOKS)
+    with pytest.raises(PolicyError, match="import warnings is not available"):
+        load.load_policy("__import__('warnings')\n" + POLICY, HOOKS)
