@@ -14,7 +14,12 @@ from adrs.settings import Arguments, settings
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-SMALL = ("problem.n_requests=30", "problem.train_seeds=1", "problem.validation_seeds=2")
+SMALL = (
+    "problem.n_requests=30",
+    "problem.regimes=[0.8]",
+    "problem.train_seeds=1",
+    "problem.validation_seeds=2",
+)
 SHORT = (*SMALL, "budget.evaluations=6")
 
 

@@ -59,6 +59,7 @@ def check_order(tails):
     assert turns > queue > memory > freeness
 
 
+@pytest.mark.slow
 def test_freeness_beats_memory_beats_queue_beats_turns():
     tails = tails_ms(150, n=1200)
     check_order(tails)

@@ -129,6 +129,7 @@ def check_capacity(n, lengths, seeds=SEEDS):
     assert 1.0 <= np.median(relaxed) <= 2.5
 
 
+@pytest.mark.slow
 def test_r3_chunks_raise_capacity_the_more_the_stricter_the_objective():
     check_capacity(100, "long", range(3))
 

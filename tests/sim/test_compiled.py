@@ -101,7 +101,9 @@ def agrees(scenario: Scenario, *, room: int = 1 << 16) -> Run | str:
     return run
 
 
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize(
+    "block", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))]
+)
 def test_the_compiled_core_equals_the_plain_engine(block):
     preemptions = skipped = hits = 0
     for seed in range(80 * block, 80 * block + 80):
