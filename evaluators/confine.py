@@ -118,7 +118,7 @@ class Confinement:
         }
 
     def steps(self, layers: Collection[str], limits: Limits) -> tuple[Step, ...]:
-        """All that a child has to do for these layers, for ``confine``."""
+        """All that a child of this process has to do for these layers."""
         wanted = _Wanted(layers, limits)
         return tuple(
             Step(layer, *call)
@@ -139,6 +139,7 @@ class Confinement:
         # Python's own way makes enumerations, which touch eighty pages.
         yield libc().signal, (int(signal.SIGTERM), _BY_DEFAULT)
         yield prctl_call(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        yield _end_without, (os.getpid(),)
 
     def _descriptors(self, wanted: "_Wanted") -> "Iterator[Call]":
         for descriptor in (0, 1, 2):
@@ -185,8 +186,8 @@ class _Wanted(NamedTuple):
     limits: Limits
 
 
-def confine(steps: Sequence[Step], connection: int, parent: int) -> None:
-    """Confine the calling process, a fresh fork of ``parent``, for ever.
+def confine(steps: Sequence[Step], connection: int) -> None:
+    """Confine the calling process, a fresh fork, for ever.
 
     Keeps of its descriptors only ``connection``, as ``POLICY_DESCRIPTOR``, where it
     is even when this raises ``ConfinementError``, naming the first layer that
@@ -200,14 +201,16 @@ def confine(steps: Sequence[Step], connection: int, parent: int) -> None:
                 raise ConfinementError(layer, ctypes.get_errno())
         except (OSError, ValueError) as error:
             raise ConfinementError(layer, getattr(error, "errno", None) or 0) from error
-    # Whose parent ended before the kernel was told to end it with that.
-    if os.getppid() != parent and any(step.layer == "session" for step in steps):
-        os._exit(1)
 
 
 def die_with(parent: int, how: signal.Signals) -> None:
     """Have the kernel send ``how`` when the thread that made this process ends."""
     prctl(_PR_SET_PDEATHSIG, how)
+    _end_without(parent)
+
+
+def _end_without(parent: int) -> None:
+    """End here if the parent did before the kernel was told to end this with it."""
     if os.getppid() != parent:
         os._exit(1)
 

@@ -44,8 +44,7 @@ def call(name: str, *arguments: object) -> int:
 
     Each argument is passed as a C long, or as the pointer that it is.
     """
-    function, given = system_call(name, *arguments)
-    return checked(name, function(*given))
+    return made(name, system_call(name, *arguments))
 
 
 def system_call(name: str, *arguments: object) -> Call:
@@ -59,8 +58,7 @@ def system_call(name: str, *arguments: object) -> Call:
 
 def prctl(option: int, *arguments: int) -> int:
     """Set or ask something of this process; raises ``OSError`` that names it."""
-    function, given = prctl_call(option, *arguments)
-    return checked(f"prctl({option}, ...)", function(*given))
+    return made(f"prctl({option}, ...)", prctl_call(option, *arguments))
 
 
 def prctl_call(option: int, *arguments: int) -> Call:
@@ -69,8 +67,10 @@ def prctl_call(option: int, *arguments: int) -> Call:
     return libc().prctl, (option, *map(ctypes.c_ulong, padded))
 
 
-def checked(name: str, result: int) -> int:
-    """The result, or ``OSError`` with the reason if it is negative."""
+def made(name: str, call: Call) -> int:
+    """Result of a ready call; ``OSError`` with the reason if it is negative."""
+    function, arguments = call
+    result: int = function(*arguments)
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"{name}: {os.strerror(code)}")

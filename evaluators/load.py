@@ -136,8 +136,8 @@ def _import(
     fromlist: Sequence[str] | None = (),
     level: int = 0,
 ) -> ModuleType:
-    # Python itself asks with a list, and for warnings with whatever builtins it finds.
-    if not isinstance(fromlist, list):
+    # C code that warns asks with a list, from 3.13 by whatever builtins it finds.
+    if not (name == "warnings" and isinstance(fromlist, list)):
         _check_import("." * level + name)
     return __import__(name, globals, locals, fromlist or (), level)
 

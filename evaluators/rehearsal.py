@@ -60,7 +60,7 @@ class Rehearsal:
 def rehearse() -> None:
     """Be as many policies in this process, as a policy's process is one."""
     for _ in range(TIMES):
-        confine(_STEPS, POLICY_DESCRIPTOR, os.getppid())
+        confine(_STEPS, POLICY_DESCRIPTOR)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         channel = frames.Channel(ours, frames.MAX_QUESTION_BYTES)

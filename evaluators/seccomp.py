@@ -22,9 +22,6 @@ PROT_EXEC = 4
 N_CLOCKS = 12
 """Of the machine and of the process itself, see clock_gettime(2)."""
 
-X32_BIT = 0x40000000
-"""Set in the numbers of x86-64's second, 32-bit wide table: a way around the first."""
-
 
 class Machine(NamedTuple):
     """How a machine names itself to the filter, and its numbers by name of the call."""
@@ -222,7 +219,10 @@ class Run(NamedTuple):
 
 
 def _runs(numbers: Mapping[str, int]) -> list[Run]:
-    """All numbers, in runs; those of x86-64's second table are in the last."""
+    """All numbers, in runs; all of x86-64's second table, from 2**30, are in the last.
+
+    That 32-bit wide one would be a way around the first.
+    """
     labels = {
         numbers[name]: label
         for label, table in _LABELS.items()

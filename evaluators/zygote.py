@@ -135,21 +135,18 @@ class Zygote:
         return self._confinement.steps(layers, Limits(cpu_s, wall_s, memory_bytes))
 
     def _fork(self, steps: Sequence[Step], connection: int, probe: int) -> bytes:
-        parent = os.getpid()
         process = os.fork()
         if process == 0:
-            self._become(steps, connection, parent, probe)
+            self._become(steps, connection, probe)
         os.close(connection)
         self._live.add(process)
         return REPLY.pack(process, 0, 0, 0.0, 0)
 
-    def _become(
-        self, steps: Sequence[Step], connection: int, parent: int, probe: int
-    ) -> NoReturn:
+    def _become(self, steps: Sequence[Step], connection: int, probe: int) -> NoReturn:
         """Be a policy's process, or make a probe, to the end, whatever happens."""
         status = 1
         try:
-            _confine(steps, connection, parent)
+            _confine(steps, connection)
             if probe == SERVE:
                 child.serve(self._child, self._answering)
                 status = 0
@@ -177,10 +174,10 @@ class Zygote:
         return REPLY.pack(process, status, orphans, cpu_s, usage.ru_maxrss * 1024)
 
 
-def _confine(steps: Sequence[Step], connection: int, parent: int) -> None:
+def _confine(steps: Sequence[Step], connection: int) -> None:
     """Confine this process and say so, or end it and say which layer failed."""
     try:
-        confine(steps, connection, parent)
+        confine(steps, connection)
     except ConfinementError as error:
         report = REPORT.pack(LAYERS.index(error.layer), error.code)
         os.write(POLICY_DESCRIPTOR, report)

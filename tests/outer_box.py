@@ -90,8 +90,7 @@ def fake(*fakes):
     """Have the kernel fake some calls of this process and all that comes of it."""
     if os.getuid():
         kernel.prctl(38, 1)
-    function, given = seccomp.filtering(seccomp.assembled(filter_of(fakes)))
-    kernel.checked("seccomp", function(*given))
+    kernel.made("seccomp", seccomp.filtering(seccomp.assembled(filter_of(fakes))))
 
 
 def become_nobody():
@@ -129,7 +128,8 @@ def _show(closed):
 
 def _mount(what, where, kind, flags):
     libc = kernel.libc()
-    kernel.checked("mount", libc.mount(what, where, kind, ctypes.c_ulong(flags), None))
+    given = what, where, kind, ctypes.c_ulong(flags), None
+    kernel.made("mount", (libc.mount, given))
 
 
 def in_fork(function, *before):
